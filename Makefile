@@ -1,0 +1,55 @@
+# The same commands without make are in the README.
+
+PYTHON ?= python3
+BIN = .venv/bin
+INSTALLED = .venv/installed
+
+# Notebooks run in their own folder: a relative path must not depend on where.
+ifdef MNIST_LESSON_DATA
+export MNIST_LESSON_DATA := $(abspath $(MNIST_LESSON_DATA))
+endif
+
+.PHONY: help book test notebooks execute results bench serve clean
+
+help:
+	@echo "make book       build the book"
+	@echo "make test       run all tests, every notebook included"
+	@echo "make notebooks  run the notebooks only (ARGS=--sample: on the sample, offline)"
+	@echo "make execute    run the notebooks on full MNIST and store what comes out"
+	@echo "make results    measure what the book quotes (about 15 minutes, resumable)"
+	@echo "make bench      compare speeds"
+	@echo "make serve      build the book and serve it on http://localhost:8000"
+	@echo "make clean      remove what was built, and the virtual environment"
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable .
+	@touch $@
+
+book: $(INSTALLED)
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	@echo
+	@echo "The book is in $(CURDIR)/_build/html/index.html"
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest --nbval $(ARGS)
+
+notebooks: $(INSTALLED)
+	$(BIN)/python -m pytest --nbval notebooks $(ARGS)
+
+execute: $(INSTALLED)
+	$(BIN)/python tools/execute.py
+
+results: $(INSTALLED)
+	$(BIN)/python tools/results.py
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/bench.py
+
+serve: book
+	$(BIN)/python -m http.server --directory _build/html --bind localhost 8000
+
+clean:
+	rm -rf _build .venv .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

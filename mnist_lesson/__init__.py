@@ -1,0 +1,56 @@
+"""The helper package of *Recognize Digits*, small enough to read in one sitting.
+
+In reading order: `idx` reads the files, `data` finds them and scales their pixels,
+`models` has the classifiers, `training` teaches and judges them, `plotting` shows how
+that goes, `figures` draws the networks, `handwriting` turns a photo into a digit like
+MNIST's, `checks` looks at the solutions of exercises.
+"""
+
+from . import checks, figures
+from .data import DataError, Digits, Mnist, load_mnist, to_input
+from .handwriting import HandwritingError, example_picture, load_digit
+from .idx import IdxError, read_idx, write_idx
+from .models import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
+from .plotting import CostLogger, CostPlotter, show_digits, show_recognition
+from .training import (
+    EndEpoch,
+    EndIteration,
+    Evaluation,
+    History,
+    Recognition,
+    Trainer,
+    pick_device,
+    recognize,
+)
+
+__all__ = [
+    "CostLogger",
+    "CostPlotter",
+    "DataError",
+    "Digits",
+    "EndEpoch",
+    "EndIteration",
+    "Evaluation",
+    "HandwritingError",
+    "History",
+    "IdxError",
+    "LeNet",
+    "LeNet5",
+    "Mnist",
+    "MultilayerPerceptron",
+    "Recognition",
+    "SoftmaxRegression",
+    "Trainer",
+    "checks",
+    "example_picture",
+    "figures",
+    "load_digit",
+    "load_mnist",
+    "pick_device",
+    "read_idx",
+    "recognize",
+    "show_digits",
+    "show_recognition",
+    "to_input",
+    "write_idx",
+]

@@ -1,0 +1,109 @@
+"""Build the book as `make book` does, and look at what came out."""
+
+import html.parser
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+PAGES = [TOC["root"]] + [
+    chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]
+]
+JUPYTER_BOOK = Path(sys.executable).parent / "jupyter-book"
+SOURCES = ["_config.yml", "_toc.yml", "book", "notebooks"]
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory):
+    """The built book; from a copy, so that a reader's own _build/ stays as it is."""
+    folder = tmp_path_factory.mktemp("book")
+    for name in SOURCES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    done = subprocess.run(
+        [JUPYTER_BOOK, "build", ".", "-W", "-n", "--keep-going"],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder / "_build" / "html"
+
+
+class Page(html.parser.HTMLParser):
+    """What a page links to, and what it shows."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.images, self.ids, self.headings = [], [], set(), 0
+        self.words = ""
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids.add(attrs.get("id"))
+        if tag == "a" and "href" in attrs:
+            self.links.append(attrs["href"])
+        if tag == "img":
+            self.images.append(attrs)
+        self.headings += tag == "h1"
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def test_every_page_is_there_and_no_other(book):
+    assert len(PAGES) == 5
+    made = {
+        str(path.relative_to(book).with_suffix(""))
+        for path in book.rglob("*.html")
+        if "_static" not in path.parts
+    }
+    assert made == {*PAGES, "index", "genindex", "search"}
+    assert "book/index.html" in (book / "index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_its_content(book, name):
+    page = Page(book / f"{name}.html")
+    assert page.headings >= 1 and len(page.words) > 1_000
+    for bad in "Traceback", "nbval", "%pip install", "{bibliography}":
+        assert bad not in page.words
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if "notebooks" in page])
+def test_a_chapter_shows_its_pictures_with_words(book, name):
+    page = Page(book / f"{name}.html")
+    pictures = [image for image in page.images if "_images/" in image.get("src", "")]
+    assert len(pictures) >= 3
+    for image in pictures:
+        assert (book / name).parent.joinpath(image["src"]).resolve().is_file()
+        assert len(image["alt"]) > 40, image
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_within_the_book_lead_somewhere(book, name):
+    path = book / f"{name}.html"
+    for link in Page(path).links:
+        if "://" in link or link.startswith(("mailto:", "#")):
+            continue
+        target, _, anchor = link.partition("#")
+        target = (path.parent / target).resolve()
+        assert target.is_file(), link
+        if anchor and target.suffix == ".html":
+            assert anchor in Page(target).ids, link
+
+
+def test_references_come_from_bibtex(book):
+    page = Page(book / "book" / "references.html")
+    keys = [
+        line.split("{")[1].split(",")[0]
+        for line in (ROOT / "book" / "references.bib").read_text("utf-8").splitlines()
+        if line.startswith("@")
+    ]
+    assert len(keys) > 5
+    dois = [link for link in page.links if "doi.org" in link]
+    assert len(dois) >= len(keys) - 1

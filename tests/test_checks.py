@@ -1,0 +1,86 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mnist_lesson import checks
+
+SOFTMAX = {
+    "Right": lambda z: z.softmax(dim=1),
+    "not by their maximum": lambda z: z.exp() / z.exp().amax(dim=1, keepdim=True),
+    "columns sum to 1": lambda z: z.softmax(dim=0),
+    "all entries together": lambda z: z.exp() / z.exp().sum(),
+    "divide each row": lambda z: z.exp(),
+    "exponentials of the logits before": lambda z: z / z.sum(dim=1, keepdim=True),
+    "logarithms": lambda z: z.log_softmax(dim=1),
+    "subtract each row's maximum": lambda z: z.exp() / z.exp().sum(dim=1, keepdim=True),
+    "numbers are not": lambda z: z.softmax(dim=1) + 1,
+}
+CROSS_ENTROPY = {
+    "Right": F.cross_entropy,
+    "sign is wrong": lambda z, y: -F.cross_entropy(z, y),
+    "sum over the batch": lambda z, y: F.cross_entropy(z, y, reduction="sum"),
+    "softmax is taken twice": lambda z, y: F.cross_entropy(z.softmax(dim=1), y),
+    "base 2": lambda z, y: -z.log_softmax(1)[range(len(y)), y].mean() / 0.6931472,
+    "one minus": lambda z, y: (1 - z.softmax(1)[range(len(y)), y]).mean(),
+    "logsumexp": lambda z, y: -z.softmax(1)[range(len(y)), y].log().mean(),
+    "shape": lambda z, y: F.cross_entropy(z, y, reduction="none"),
+}
+OUTPUT_SIZE = {
+    "Right": lambda w, f, s, p: (w - f + 2 * p) // s + 1,
+    "add 1": lambda w, f, s, p: (w - f + 2 * p) // s,
+    "both sides": lambda w, f, s, p: (w - f + p) // s + 1,
+    "padding makes": lambda w, f, s, p: (w - f) // s + 1,
+    "round down": lambda w, f, s, p: (w - f + 2 * p) / s + 1,
+    "divide by the stride": lambda w, f, s, p: w - f + 2 * p + 1,
+    "on paper": lambda w, f, s, p: 7,
+}
+CHECKS = {
+    checks.softmax: SOFTMAX,
+    checks.cross_entropy: CROSS_ENTROPY,
+    checks.output_size: OUTPUT_SIZE,
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "hint", "function"),
+    [(c, hint, f) for c, answers in CHECKS.items() for hint, f in answers.items()],
+)
+def test_each_mistake_has_its_hint(check, hint, function):
+    verdict = check(function)
+    assert hint in str(verdict)
+    assert bool(verdict) == (hint == "Right")
+
+
+def test_the_cases_of_the_output_size_are_right():
+    for w, f, s, p in [(28, 5, 1, 0), (5, 3, 2, 1), (7, 2, 2, 0)]:
+        size = F.conv2d(torch.zeros(1, 1, w, w), torch.zeros(1, 1, f, f), None, s, p)
+        assert OUTPUT_SIZE["Right"](w, f, s, p) == size.shape[-1]
+
+
+def spoil(*arguments):
+    for argument in arguments:
+        if isinstance(argument, torch.Tensor):
+            argument.zero_()
+    return arguments[0]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (None, "hand over the function itself"),
+        (3.5, "parentheses, not a float"),
+        (lambda *a: None, "gives nothing back"),
+        (lambda *a: 1 / 0, "raised ZeroDivisionError: division by zero"),
+        (lambda: 1, "raised TypeError"),
+        (lambda *a: "text", "gives a str"),
+        (lambda *a: [[1], [2, 3]], "gives a list"),
+        (lambda *a: torch.zeros(7), "Not yet"),
+        (lambda *a: torch.zeros(0), "Not yet"),
+        (lambda *a: float("nan"), "Not yet"),
+        (spoil, "Not yet"),
+    ],
+)
+def test_bad_input_gets_a_hint(check, function, hint):
+    verdict = check(function)
+    assert not verdict and hint in repr(verdict) and "\n" not in repr(verdict)

@@ -1,0 +1,121 @@
+"""What every stored notebook must be; nbval runs them, in the same test run."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools.execute import TAGS, clean
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SKELETON = ["Summary", "Exercises", "Further reading"]
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def text(notebook):
+    return "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+def test_is_stored_clean(path, notebook):
+    """Cleaning what is stored changes nothing: no timings, no editor's metadata."""
+    assert clean(copy.deepcopy(notebook)) == notebook
+    nbformat.validate(notebook)
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+def test_ran_from_top_to_bottom_without_errors(path, notebook):
+    assert [cell.execution_count for cell in code(notebook)] == list(
+        range(1, len(code(notebook)) + 1)
+    )
+    for cell in code(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr", output.text
+
+
+def test_ran_on_full_mnist(path, notebook):
+    stored = json.dumps([cell.outputs for cell in code(notebook)])
+    assert (
+        "55,000 digits to learn from, 5,000 to choose with, 10,000 to judge by"
+        in stored
+    )
+    assert "(full MNIST)" in stored and "(sample MNIST)" not in stored
+
+
+def test_uses_no_other_tags(path, notebook):
+    for cell in notebook.cells:
+        assert set(cell.metadata.get("tags", [])) <= TAGS
+
+
+def test_first_cells(path, notebook):
+    """The title and its promise, the Colab cell, the imports."""
+    title, colab, imports = notebook.cells[:3]
+    assert re.match(r"# .+\n\n.+", title.source)
+    assert "%pip install" in colab.source and colab.metadata.tags == ["remove-cell"]
+    assert "from mnist_lesson import" in imports.source
+    for cell in code(notebook)[2:]:
+        assert not re.search(r"^(import|from) ", cell.source, re.M)
+
+
+def test_follows_the_skeleton(path, notebook):
+    headings = re.findall(r"^## (.+)$", text(notebook), re.M)
+    assert headings[-3:] == SKELETON
+    summary = text(notebook).split("## Summary")[1].split("## Exercises")[0]
+    assert 3 <= len(re.findall(r"^- ", summary, re.M)) <= 5
+    exercises = re.findall(
+        r"^\*\*(\d)\. (?:Predict|Change|Build)", text(notebook), re.M
+    )
+    assert exercises in (["1", "2", "3"], ["1", "2", "3", "4"])
+
+
+def test_reads_well_everywhere(path, notebook):
+    """No MyST syntax, no picture files, no wide code; cells are short."""
+    assert not re.search(r"^:::|^```\{|\{[a-z]+\}`", text(notebook), re.M)
+    assert not re.search(r"!\[|<img", text(notebook))
+    for cell in code(notebook):
+        lines = cell.source.splitlines()
+        assert all(len(line) <= 88 for line in lines)
+        if not re.match(r"import|try|from", cell.source):
+            assert len(lines) <= 15, cell.source
+
+
+def test_links_lead_somewhere(path, notebook):
+    for target in re.findall(r"\]\(([^)]+)\)", text(notebook)):
+        if target.startswith("https://"):
+            assert target.startswith("https://doi.org/"), target
+        else:
+            assert (path.parent / target).resolve().is_file(), target
+
+
+def test_pictures_have_words(path, notebook):
+    """Each cell that draws says in its metadata what is to be seen."""
+    for cell in code(notebook):
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert len(cell.metadata.mystnb.image.alt) > 40
+
+
+def test_what_varies_is_asserted_next(path, notebook):
+    """After a cell whose output is not compared, a cell that is comes and asserts."""
+    cells = code(notebook)
+    results = [
+        i for i, cell in enumerate(cells) if "test accuracy" in json.dumps(cell.outputs)
+    ]
+    assert results
+    for i in results:
+        assert "nbval-ignore-output" in cells[i].metadata.tags
+        assert "assert test.accuracy >" in cells[i + 1].source
+        assert "nbval-ignore-output" not in cells[i + 1].metadata.get("tags", [])

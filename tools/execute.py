@@ -1,0 +1,99 @@
+"""Run every notebook on full MNIST and store what comes out, cleaned.
+
+    python tools/execute.py [notebook …]
+
+A notebook that fails is left as it was. Running this twice changes no line but measured
+numbers: outputs and execution counts stay, and what differs from one machine or moment
+to the next (timings, editor and kernel metadata) goes.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from mnist_lesson import DataError, load_mnist
+from mnist_lesson._system import whole_file
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+TAGS = {
+    *("remove-cell", "hide-input", "hide-cell"),
+    *("nbval-ignore-output", "nbval-raises-exception"),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Execute the notebooks named, or all."""
+    if folder := os.environ.get("MNIST_LESSON_DATA"):
+        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).absolute())
+    try:
+        load_mnist(source="full")  # downloads now, so that no notebook has to
+    except DataError as error:
+        raise SystemExit(f"notebooks are stored on full MNIST only: {error}") from error
+    for path in (
+        map(Path, arguments) if arguments else sorted(NOTEBOOKS.glob("*.ipynb"))
+    ):
+        print(f"{path.name} …", flush=True)
+        notebook = nbformat.read(path, as_version=4)
+        client = NotebookClient(
+            notebook,
+            timeout=1800,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(path.parent)}},
+            record_timing=False,
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            raise SystemExit(
+                f"{path.name} fails and is left as it was:\n{error}"
+            ) from error
+        clean(notebook)
+        nbformat.validate(notebook)
+        with whole_file(path) as temporary:
+            nbformat.write(notebook, temporary)
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Keep what a reader or a test looks at, and nothing else; in place."""
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    )
+    for cell in notebook.cells:
+        kept = {
+            key: cell.metadata[key]
+            for key in ("mystnb", "tags")
+            if cell.metadata.get(key)
+        }
+        cell.metadata = nbformat.from_dict(kept)
+        for output in cell.get("outputs", []):
+            output.pop("transient", None)
+            if "metadata" in output:
+                output.metadata = nbformat.from_dict({})
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
+    return notebook
+
+
+def joined(outputs: list) -> list:
+    """Join the pieces of a stream: where it was cut is chance."""
+    result = []
+    for output in outputs:
+        last = result[-1] if result else None
+        if (
+            last is not None
+            and output.output_type == last.output_type == "stream"
+            and output.name == last.name
+        ):
+            last.text += output.text
+        else:
+            result.append(output)
+    return result
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
