@@ -34,17 +34,18 @@ from mnist_lesson import (
 BATCH = 128
 
 
-def compare(name: str, ours, theirs, limit: float, runs: int) -> None:
+def compare(name: str, ours, theirs, limit: float, runs: int, warm_up=True) -> None:
     """Time both in turn and print the ratio."""
+    if warm_up:
+        ours(), theirs()
     ratios = []
-    for run in range(runs + 1):
-        times = []
+    for run in range(runs):
+        seconds = {}
         for work in (ours, theirs) if run % 2 else (theirs, ours):
             start = time.perf_counter()
             work()
-            times.append(time.perf_counter() - start)
-        if run:  # the first one warms up
-            ratios.append(times[0] / times[1] if run % 2 else times[1] / times[0])
+            seconds[work] = time.perf_counter() - start
+        ratios.append(seconds[ours] / seconds[theirs])
     print(
         f"{name}: {statistics.median(ratios):.2f} x "
         f"({min(ratios):.2f}-{max(ratios):.2f}; at most {limit} is wanted)",
@@ -141,12 +142,12 @@ def usual_lenet() -> nn.Module:
     )
 
 
-def lenet(make=usual_lenet, name="usual LeNet", runs=2) -> None:
+def lenet() -> None:
     """Five epochs of LeNet: the trainer beside a DataLoader with transforms."""
     train = load_mnist(source="full", validation=0).train
 
     def usual():
-        model = make()
+        model = usual_lenet()
         optimizer = torch.optim.SGD(
             model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4
         )
@@ -162,11 +163,12 @@ def lenet(make=usual_lenet, name="usual LeNet", runs=2) -> None:
                 schedule.step()
 
     compare(
-        f"LeNet's five epochs / transforms in a DataLoader, {name}",
+        "LeNet's five epochs / with transforms in a DataLoader",
         lambda: Trainer(LeNet(), device="cpu").fit(train),
         usual,
         limit=0.6,
-        runs=runs,
+        runs=1,
+        warm_up=False,
     )
 
 

@@ -52,21 +52,26 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_steps_are_momentum_sgd_by_hand(few, momentum):
-    """One batch of all digits, three times, with the update rule written out."""
+def test_steps_by_hand(few, momentum):
+    """One batch of all digits, three times: clipping and Nesterov written out."""
+    rate = 0.1
     trainer = make(
-        learning_rate=0.05, momentum=momentum, weight_decay=0.01, schedule="constant"
+        learning_rate=rate, momentum=momentum, weight_decay=0.01, schedule="constant"
     )
-    expected, velocity = weights(trainer), [0.0, 0.0]
+    expected, velocity, clipped = weights(trainer), [0.0, 0.0], []
     x, y = to_input(few.images).flatten(1), torch.from_numpy(few.labels)
-    for _ in range(3):
+    for _ in range(4):
         w, b = expected
         difference = ((x @ w.T + b).softmax(dim=1) - F.one_hot(y, 10)) / len(y)
-        gradients = [difference.T @ x + 0.01 * w, difference.sum(dim=0) + 0.01 * b]
+        gradients = [difference.T @ x, difference.sum(dim=0)]
+        length = sum((g**2).sum() for g in gradients).sqrt()
+        clipped.append(bool(length > 4))
         for i, g in enumerate(gradients):
+            g = g * min(1, 4 / length) + 0.01 * expected[i]
             velocity[i] = momentum * velocity[i] + g
-            expected[i] = expected[i] - 0.05 * velocity[i]
-    trainer.fit(few, epochs=3, batch_size=300)
+            expected[i] = expected[i] - rate * (g + momentum * velocity[i])
+    trainer.fit(few, epochs=4, batch_size=300)
+    assert len(set(clipped)) == 2  # some gradients were longer than 4, and some not
     for ours, by_hand in zip(weights(trainer), expected, strict=True):
         assert torch.allclose(ours, by_hand, atol=1e-5)
 
