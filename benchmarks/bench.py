@@ -110,7 +110,7 @@ def softmax() -> None:
         ),
         bare,
         limit=1.15,
-        runs=9,
+        runs=15,
     )
 
 

@@ -208,7 +208,7 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
             "images must be uint8 (grey levels 0-255) of shape (N, 28, 28) or "
             f"(28, 28), not {images.dtype} of shape {tuple(images.shape)}"
         )
-    return images.reshape(-1, 1, 28, 28).to(torch.float32).div_(127.5).sub_(1)
+    return images.reshape(-1, 1, 28, 28).div(127.5).sub_(1)
 
 
 def _read_digits(images: Path, labels: Path) -> Digits:
@@ -263,14 +263,13 @@ def _read_cache() -> tuple[Digits, Digits]:
     import pooch  # here, so that importing the package stays quick
 
     cache = Path(pooch.os_cache("mnist_lesson"))
+    with contextlib.suppress(DataError, IdxError):
+        return _read_folder(cache)
     try:
-        return _read_folder(cache)
-    except (DataError, IdxError):
-        try:
-            _download(cache)
-        except OSError as error:  # a full disk, a folder that may not be written
-            raise DataError(f"{cache}: cannot keep MNIST there ({error})") from error
-        return _read_folder(cache)
+        _download(cache)
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise DataError(f"{cache}: cannot keep MNIST there ({error})") from error
+    return _read_folder(cache)
 
 
 def _download(cache: Path) -> None:
@@ -306,11 +305,7 @@ def _fetch(name: str, sha256: str, mirrors: list[str], folder: Path) -> Path:
                 fetch(f"{mirror}{name}.gz", str(zipped), None)
             with gzip.open(zipped) as source, open(plain, "wb") as target:
                 shutil.copyfileobj(source, target)
-        except (
-            OSError,
-            EOFError,
-            zlib.error,
-        ) as error:  # requests' errors are OSErrors
+        except (OSError, EOFError, zlib.error) as error:  # requests' are OSErrors
             failures.append(f"{mirror}: {error}")
         else:
             if pooch.file_hash(plain) == sha256:

