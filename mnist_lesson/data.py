@@ -40,6 +40,7 @@ MIRRORS = [
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 ]
+VALIDATION = 5_000  # of the 60,000 training digits are held out by default
 ANSWER_SECONDS = 5  # within which a mirror must answer, or there is no network
 STALL_SECONDS = 10  # without a byte, after which the next mirror is tried
 
@@ -85,8 +86,9 @@ class Digits:
                 "labels must be digits from 0 to 9, "
                 f"but go from {labels.min()} to {labels.max()}"
             )
-        object.__setattr__(self, "images", images)
-        object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))
+        # torch takes neither read-only arrays nor ones that run backwards.
+        object.__setattr__(self, "images", np.require(images, np.uint8, "CW"))
+        object.__setattr__(self, "labels", np.require(labels, np.int64, "CW"))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,7 +118,7 @@ def load_mnist(
     root: str | os.PathLike | None = None,
     *,
     source: str = "auto",
-    validation: int = 5_000,
+    validation: int = VALIDATION,
 ) -> Mnist:
     """Load MNIST from a folder, the cache, its public mirrors or the embedded sample.
 
@@ -132,8 +134,8 @@ def load_mnist(
         touches neither network nor cache.
     validation
         How many of the last training digits to hold out; 0 keeps them all in `train`.
-        The sample, which has fewer training digits than the default asks for, then
-        holds out an eighth of them.
+        Where there are no more training digits than the default of 5,000, as in the
+        sample, the default holds out an eighth of them.
 
     Returns
     -------
@@ -150,7 +152,7 @@ def load_mnist(
         raise ValueError(f'source must be "auto", "full" or "sample", not {source!r}')
     if validation < 0:
         raise ValueError(f"validation must be 0 or more digits, not {validation}")
-    root = root or os.environ.get("MNIST_LESSON_DATA")
+    root = root or os.environ.get("MNIST_LESSON_DATA") or None
     if source == "sample":
         train, test = _read_sample()
     elif root is not None:
@@ -170,7 +172,7 @@ def load_mnist(
                 "the package: results will be worse than with the 70,000",
                 stacklevel=2,
             )
-    if source == "sample" and validation >= len(train):
+    if validation == VALIDATION and validation >= len(train):
         validation = len(train) // 8
     if validation >= len(train):
         raise ValueError(
@@ -200,8 +202,7 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
         If these are not such images; already scaled ones, say.
     """
     if isinstance(images, np.ndarray):
-        # torch takes neither read-only arrays nor ones that run backwards
-        images = np.require(images, requirements=["C", "W"])
+        images = np.require(images, requirements="CW")  # as in Digits
     images = torch.as_tensor(images)
     if images.dtype != torch.uint8 or images.shape[-2:] != (28, 28) or images.ndim > 3:
         raise ValueError(

@@ -222,18 +222,14 @@ class Trainer:
             If an argument makes no sense, or a checkpoint belongs to another training.
         """
         for name, value in ("epochs", epochs), ("batch_size", batch_size):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
         if len(train) == 0:
             raise ValueError("there are no training digits")
         if resume and checkpoint_dir is None:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
-        if event_handler is None:
-            handlers = []
-        else:
-            handlers = (
-                event_handler if isinstance(event_handler, list) else [event_handler]
-            )
+        if not isinstance(event_handler, list | tuple):
+            event_handler = [event_handler] if event_handler else []
 
         optimizer = torch.optim.SGD(
             self.model.parameters(),
@@ -272,14 +268,20 @@ class Trainer:
                 with torch.random.fork_rng(devices=[]):
                     torch.manual_seed(seed * 1_000_003 + epoch)
                     learned = self._learn(
-                        images, labels, optimizer, rate, batch_size, epoch, handlers
+                        images,
+                        labels,
+                        optimizer,
+                        rate,
+                        batch_size,
+                        epoch,
+                        event_handler,
                     )
                 judged = self.evaluate(validation) if validation else None
                 event = EndEpoch(epoch, (epoch + 1) * batches, learned, judged)
                 history.append(event)
                 if checkpoint_dir is not None:
                     self._save(Path(checkpoint_dir), settings, optimizer, history)
-                for handler in handlers:
+                for handler in event_handler:
                     handler(event)
         except KeyboardInterrupt:
             warnings.warn(

@@ -153,6 +153,11 @@ def test_validation_must_leave_something(tmp_path, validation):
         load_mnist(write_folder(tmp_path / "f"), validation=validation)
 
 
+def test_the_default_holds_out_an_eighth_of_a_small_set(tmp_path):
+    mnist = load_mnist(write_folder(tmp_path / "f", train=80))
+    assert [len(part) for part in mnist[:3]] == [70, 10, 20]
+
+
 def test_unknown_source():
     with pytest.raises(ValueError, match=r'"auto", "full" or "sample", not .*mnist'):
         load_mnist(source="mnist")
@@ -351,6 +356,10 @@ def test_to_input_takes_views_and_read_only_arrays(sample):
         warnings.simplefilter("error")
         assert torch.equal(to_input(frozen), to_input(images))
         assert torch.equal(to_input(images[::-1]), to_input(images).flip(0))
+        backwards = Digits(frozen, sample.test.labels[:4])[::-1]
+        assert torch.equal(
+            torch.from_numpy(backwards.images).flip(0), torch.from_numpy(images)
+        )
 
 
 @pytest.mark.parametrize(
