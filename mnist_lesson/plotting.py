@@ -170,11 +170,9 @@ class CostLogger:
                 f"accuracy {100 * event.accuracy:.1f} %\n"
             )
         else:
-            stream.write(
-                f"epoch {event.epoch} ended: {_judged(event.train, 'training')}"
-            )
+            stream.write(f"epoch {event.epoch} ended: {_judged(event.train)}")
             if event.validation is not None:
-                stream.write(f"; {_judged(event.validation, 'validation')}")
+                stream.write(f"; validation {_judged(event.validation)}")
             stream.write("\n")
         stream.flush()
 
@@ -232,11 +230,9 @@ def show_recognition(recognition) -> Figure:
     return figure
 
 
-def _judged(evaluation, of: str) -> str:
+def _judged(evaluation) -> str:
     """Say cost and accuracy in words."""
-    return (
-        f"{of} cost {evaluation.cost:.4f}, accuracy {100 * evaluation.accuracy:.2f} %"
-    )
+    return f"cost {evaluation.cost:.4f}, accuracy {100 * evaluation.accuracy:.1f} %"
 
 
 def _figure(size, rows: int, columns: int):

@@ -139,8 +139,8 @@ def test_the_logger_writes_the_same_for_every_model():
         for batch in (0, 100, 200)
     ]
     assert lines[3:] == [
-        "epoch 0 ended: training cost 0.2500, accuracy 50.00 %; "
-        "validation cost 2000.0000, accuracy 75.00 %"
+        "epoch 0 ended: cost 0.2500, accuracy 50.0 %; "
+        "validation cost 2000.0000, accuracy 75.0 %"
     ]
 
 
@@ -148,7 +148,7 @@ def test_the_logger_in_a_terminal(capsys):
     for event in training(epochs=1, validation=False):
         CostLogger()(event)
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "epoch 0 ended: training cost 0.2500, accuracy 50.00 %"
+        "epoch 0 ended: cost 0.2500, accuracy 50.0 %"
     )
 
 

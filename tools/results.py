@@ -85,7 +85,7 @@ def measure() -> None:
 def table(results: dict) -> str:
     """Write the results as a Markdown table: means over the seeds, with the spread."""
     lines = [
-        "| model | parameters | test accuracy | test cost |",
+        "| model | parameters | test accuracy | test cost, nats |",
         "|---|---:|---:|---:|",
     ]
     for name, model in results["models"].items():
@@ -94,7 +94,7 @@ def table(results: dict) -> str:
         mean, spread = statistics.mean(accuracies), statistics.stdev(accuracies)
         lines.append(
             f"| {name} | {model['parameters']:,} | {mean:.2f} ± {spread:.2f} % "
-            f"| {statistics.mean(costs):.4f} nats |"
+            f"| {statistics.mean(costs):.4f} |"
         )
     return "\n".join(lines)
 
