@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter, ImageOps
 BOX, FRAME = 20, 28  # pixels: MNIST's digit and picture, LeCun et al. 1998, section III
 CENTRE = 14  # MNIST's centres of mass lie within half a pixel of (14, 14)
 FINE = 4  # the frame is prepared this many times finer, then averaged, as NIST's was
-THIN, THICK = 1.9, 4.2  # pixels: the strokes of 98 % of MNIST's digits lie between
+THIN, THICK = 1.9, 4.2  # pixels: four in five of MNIST's digits have such strokes
 
 WORK_SIDE = 800  # pixels: a 0.5 mm pen on a photographed A4 page stays wider than one
 SMALLEST_SIDE = 12  # pixels: less than this cannot hold a legible digit
