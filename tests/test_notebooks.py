@@ -110,7 +110,7 @@ def test_what_varies_is_asserted_next(path, notebook):
     """After a cell whose output is not compared, a cell that is comes and asserts."""
     cells = code(notebook)
     results = [
-        i for i, cell in enumerate(cells) if "test accuracy: " in json.dumps(cell.outputs)
+        i for i, c in enumerate(cells) if "test accuracy: " in json.dumps(c.outputs)
     ]
     assert results
     for i in results:
