@@ -30,7 +30,7 @@ TYPES = {
     0x0E: np.dtype(">f8"),
 }
 GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952; an IDX file starts with two zeros instead
-CHUNK = 1 << 20  # bytes decompressed at a time
+CHUNK = 1 << 20  # bytes decompressed at a time, at most
 
 
 class IdxError(ValueError):
@@ -173,10 +173,11 @@ def _read_array(file: BinaryIO, path: Path, left: int | None) -> np.ndarray:
 def _unzip(file: BinaryIO, expected: int) -> tuple[int, bytearray]:
     """Decompress all there is, but not much more than `expected` bytes.
 
-    The buffer grows with what was really found, so that a header which promises
+    Memory is taken for what was really found, so that a header which promises
     terabytes costs nothing.
     """
-    elements = bytearray()
-    while len(elements) <= expected and (chunk := file.read(CHUNK)):
-        elements += chunk
-    return len(elements), elements
+    found, chunks = 0, []
+    while found <= expected and (chunk := file.read1(CHUNK)):
+        chunks.append(chunk)
+        found += len(chunk)
+    return found, bytearray().join(chunks)
