@@ -160,9 +160,9 @@ class Trainer:
             )
         self.device = pick_device() if device is None else _device(device, "device")
         self.model = model.to(self.device)
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.weight_decay = weight_decay
+        self.learning_rate = float(learning_rate)
+        self.momentum = float(momentum)
+        self.weight_decay = float(weight_decay)
         self.schedule = schedule
         if self.device.type == "cpu" and any(
             isinstance(module, nn.Conv2d) for module in model.modules()
@@ -224,12 +224,14 @@ class Trainer:
         for name, value in ("epochs", epochs), ("batch_size", batch_size):
             if not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
+        # Python's own numbers: torch and checkpoints do not take NumPy's.
+        epochs, batch_size, seed = int(epochs), int(batch_size), int(seed)
         if len(train) == 0:
             raise ValueError("there are no training digits")
         if resume and checkpoint_dir is None:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
         if not isinstance(event_handler, list | tuple):
-            event_handler = [event_handler] if event_handler else []
+            event_handler = [] if event_handler is None else [event_handler]
 
         optimizer = torch.optim.SGD(
             self.model.parameters(),

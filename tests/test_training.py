@@ -336,6 +336,37 @@ def test_resuming_is_as_if_never_interrupted(tmp_path, few, sample, model, stop)
     assert history == expected and same(weights(third), weights(whole))
 
 
+def test_numpys_numbers_resume_too(tmp_path, few):
+    def fit(resume):
+        trainer = make(learning_rate=np.float64(0.1))
+        return trainer.fit(
+            few,
+            epochs=np.int64(2),
+            batch_size=np.int64(100),
+            seed=np.int64(1),
+            checkpoint_dir=tmp_path,
+            resume=resume,
+        )
+
+    assert fit(resume=False) == fit(resume=True)
+
+
+def test_a_handler_may_be_an_empty_container(few):
+    class Events:
+        def __init__(self):
+            self.seen = []
+
+        def __len__(self):
+            return len(self.seen)
+
+        def __call__(self, event):
+            self.seen.append(event)
+
+    events = Events()
+    make().fit(few, epochs=1, event_handler=events)
+    assert len(events) == 4
+
+
 def test_restore_gives_an_epochs_weights_back(tmp_path, few):
     after = []
     trainer = make()
