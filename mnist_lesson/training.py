@@ -328,17 +328,27 @@ class Trainer:
         """Learn from every digit once."""
         batches = -(-len(labels) // batch_size)
         order = torch.randperm(len(labels)).to(self.device)
+        labels = labels[order]
+        # Every batch's logits, as it was met, read only when all are there. One block
+        # for them all: small ones kept by the hundred would riddle the memory that the
+        # next batch is to use again.
+        logits = torch.empty(len(labels), 10, device=self.device)
         parameters = list(self.model.parameters())
-        logits = []  # of every batch, as it was met; read only when all are there
         autocast = _autocast(self.device)
         self.model.train()
-        for batch, chosen in enumerate(order.split(batch_size)):
+        for batch, (chosen, targets, seen) in enumerate(
+            zip(*(x.split(batch_size) for x in (order, labels, logits)), strict=True)
+        ):
             step = epoch * batches + batch
             optimizer.param_groups[0]["lr"] = rate(step)
             inputs = to_input(images.index_select(0, chosen))
-            targets = labels.index_select(0, chosen)
             with autocast:
                 scores = self.model(inputs)
+            if scores.shape != seen.shape:
+                raise ValueError(
+                    f"the model must return logits of shape {tuple(seen.shape)} for "
+                    f"{len(seen)} images, but it returned {tuple(scores.shape)}"
+                )
             scores = scores.float()
             cost = F.cross_entropy(scores, targets)
             for parameter in parameters:
@@ -347,18 +357,16 @@ class Trainer:
             _clip([p.grad for p in parameters if p.grad is not None])
             optimizer.step()
 
-            scores = scores.detach()
-            logits.append(scores)
+            seen.copy_(scores.detach())
             if handlers:
-                accuracy = partial(_accuracy, scores, targets)
+                accuracy = partial(_accuracy, seen, targets)
                 event = EndIteration(epoch, batch, step, cost.detach(), accuracy)
                 for handler in handlers:
                     handler(event)
 
-        logits, targets = torch.cat(logits), labels[order]
-        learned = _judge(logits, targets)
+        learned = _judge(logits, labels)
         if not math.isfinite(learned.cost):
-            costs = F.cross_entropy(logits, targets, reduction="none")
+            costs = F.cross_entropy(logits, labels, reduction="none")
             first = int(costs.isfinite().int().argmin()) // batch_size
             raise FloatingPointError(
                 f"the cost is no longer finite in epoch {epoch}, batch {first}: try a "
@@ -484,7 +492,7 @@ def _clip(gradients: list[torch.Tensor]) -> None:
     The same as torch.nn.utils.clip_grad_norm_, in a third of its time for few tensors.
     """
     length = torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients]))
-    factor = LONGEST_GRADIENT / length.clamp(min=LONGEST_GRADIENT)
+    factor = length.div_(LONGEST_GRADIENT).clamp_(min=1).reciprocal_()
     for gradient in gradients:
         gradient.mul_(factor)
 

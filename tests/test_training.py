@@ -568,3 +568,9 @@ def test_the_model_given_is_the_model_trained(few):
     before = weights(trainer)
     trainer.fit(few, epochs=1)
     assert not same(before, weights(trainer))
+
+
+def test_model_with_wrong_outputs(few):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 12))
+    with pytest.raises(ValueError, match=r"logits of shape \(64, 10\).*\(64, 12\)"):
+        Trainer(model).fit(few, epochs=1, batch_size=64)
