@@ -11,7 +11,7 @@ from .data import DataError, Digits, Mnist, load_mnist, to_input
 from .handwriting import HandwritingError, example_picture, load_digit
 from .idx import IdxError, read_idx, write_idx
 from .models import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
-from .plotting import CostLogger, CostPlotter, show_digits, show_recognition
+from .plotting import CostLogger, CostPlotter, show_digits, show_maps, show_recognition
 from .training import (
     EndEpoch,
     EndIteration,
@@ -50,6 +50,7 @@ __all__ = [
     "read_idx",
     "recognize",
     "show_digits",
+    "show_maps",
     "show_recognition",
     "to_input",
     "write_idx",

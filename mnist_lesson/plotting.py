@@ -212,6 +212,43 @@ def show_digits(images: np.ndarray, titles=None, *, columns: int = 10) -> Figure
     return figure
 
 
+def show_maps(maps, titles=None, *, columns: int = 10) -> Figure:
+    """Draw weights or feature maps side by side: blue below 0, white 0, red above.
+
+    Parameters
+    ----------
+    maps
+        Numbers (N, height, width), array or tensor; all share one scale.
+    titles
+        What to write above each; N of anything.
+    columns
+        How many to draw in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        As the last expression of a cell, it is shown.
+    """
+    maps = np.stack([np.asarray(m, np.float32) for m in maps])
+    titles = [""] * len(maps) if titles is None else list(titles)
+    if maps.ndim != 3 or len(titles) != len(maps):
+        raise ValueError(
+            f"maps must be (N, height, width), not {maps.shape}, and have a title "
+            f"each, or none, not {len(titles)} in all"
+        )
+    columns = min(columns, len(maps))
+    rows = math.ceil(len(maps) / columns)
+    height = 1.0 if any(map(str, titles)) else 0.75
+    figure, grid = _figure((0.75 * columns, height * rows), rows, columns)
+    limit = float(np.abs(maps).max()) or 1.0
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, values, title in zip(grid.flat, maps, titles, strict=False):
+        axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axes.set_title(title, fontsize=12, pad=3)
+    return figure
+
+
 def show_recognition(recognition) -> Figure:
     """Draw what a model was shown beside the probabilities it gave.
 

@@ -13,6 +13,7 @@ from tools.execute import TAGS, clean
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SKELETON = ["Summary", "Exercises", "Further reading"]
+TRAINING = {"02_softmax_regression", "03_multilayer_perceptron", "07_lenet"}
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -96,7 +97,7 @@ def test_links_lead_somewhere(path, notebook):
         if target.startswith("https://"):
             assert target.startswith("https://doi.org/"), target
         else:
-            assert (path.parent / target).resolve().is_file(), target
+            assert (path.parent / target.split("#")[0]).resolve().is_file(), target
 
 
 def test_pictures_have_words(path, notebook):
@@ -112,7 +113,7 @@ def test_what_varies_is_asserted_next(path, notebook):
     results = [
         i for i, c in enumerate(cells) if "test accuracy: " in json.dumps(c.outputs)
     ]
-    assert results
+    assert results or path.stem not in TRAINING
     for i in results:
         assert "nbval-ignore-output" in cells[i].metadata.tags
         assert "assert test.accuracy >" in cells[i + 1].source

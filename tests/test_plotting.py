@@ -7,6 +7,7 @@ import sys
 import nbformat
 import numpy as np
 import pytest
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
@@ -20,6 +21,7 @@ from mnist_lesson import (
     Evaluation,
     Recognition,
     show_digits,
+    show_maps,
     show_recognition,
 )
 
@@ -187,3 +189,14 @@ def test_no_display_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert re.fullmatch(r"step 7: cost 0\.5000\n", done.stdout), done.stderr
+
+
+def test_maps_share_one_scale_around_white():
+    maps = torch.tensor([[[-2.0, 0.0]], [[1.0, 0.0]]])
+    axes = show_maps(maps, ["a", "b"]).axes
+    assert [a.images[0].get_clim() for a in axes] == [(-2, 2), (-2, 2)]
+    assert [a.get_title() for a in axes] == ["a", "b"]
+    red, _, blue, _ = axes[1].images[0].to_rgba(1.0)
+    assert red > blue
+    with pytest.raises(ValueError, match="not 1 in all"):
+        show_maps(maps, ["a"])
