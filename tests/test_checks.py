@@ -34,7 +34,21 @@ OUTPUT_SIZE = {
     "divide by the stride": lambda w, f, s, p: w - f + 2 * p + 1,
     "on paper": lambda w, f, s, p: 7,
 }
+SCALE = {
+    "Right": lambda p: p / 127.5 - 1,
+    "from 0 to 1": lambda p: p / 255,
+    "from -0.5": lambda p: p / 255 - 0.5,
+    "wrong way round": lambda p: 1 - p / 127.5,
+    "not 128": lambda p: p / 128 - 1,
+    "not 127": lambda p: p / 127 - 1,
+    "not with //": lambda p: p // 127.5 - 1,
+    "wrap around": lambda p: 2 * p / 255 - 1,
+    "as they were": lambda p: p,
+    "after the division": lambda p: p / 127.5,
+    "on paper": lambda p: p / 127.5 - 2,
+}
 CHECKS = {
+    checks.scale: SCALE,
     checks.softmax: SOFTMAX,
     checks.cross_entropy: CROSS_ENTROPY,
     checks.output_size: OUTPUT_SIZE,
