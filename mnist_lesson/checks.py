@@ -137,6 +137,41 @@ def output_size(function: Callable) -> str:
     return "(W - F + 2P) / S, rounded down, plus 1"
 
 
+@_check
+def sigmoid_gradient(function: Callable) -> str:
+    """Check a derivative of the sigmoid: float32 (N,) to its slope at each, (N,)."""
+    a = torch.tensor([-2.0, -0.5, 0.25, 1.0, 3.0])
+    s = a.sigmoid()
+    right = s * (1 - s)
+    _compare(
+        _call(function, a),
+        right,
+        {
+            "this is the sigmoid itself; multiply it by one minus itself": s,
+            "the sign inside is wrong; one minus the sigmoid, not one plus": (
+                s * (1 + s)
+            ),
+            "this is the derivative of tanh": 1 - a.tanh() ** 2,
+            "the sign is wrong; the sigmoid rises, so its slope is positive": -right,
+            "this is one minus the sigmoid; multiply it by the sigmoid": 1 - s,
+            "take the sigmoid first; s (1 - s) is of its output s, not of the input": (
+                a * (1 - a)
+            ),
+            "the square is of tanh's derivative; here it is s - s squared": 1 - s**2,
+        },
+    )
+    far = torch.tensor([-1000.0, 0.0, 1000.0])
+    answer = _call(function, far)
+    if answer.shape != far.shape or not torch.allclose(
+        answer, torch.tensor([0.0, 0.25, 0.0])
+    ):
+        raise _Mistake(
+            "right for small numbers, but not for -1000 or 1000, where an exponential "
+            "overflows; compute s = torch.sigmoid(a) first"
+        )
+    return "s (1 - s), far from 0 too"
+
+
 def _call(function: Callable, *arguments) -> torch.Tensor:
     """Call a learner's function; whatever goes wrong becomes a hint."""
     if not callable(function):

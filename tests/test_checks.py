@@ -34,10 +34,23 @@ OUTPUT_SIZE = {
     "divide by the stride": lambda w, f, s, p: w - f + 2 * p + 1,
     "on paper": lambda w, f, s, p: 7,
 }
+SIGMOID_GRADIENT = {
+    "Right": lambda a: a.sigmoid() * (1 - a.sigmoid()),
+    "sigmoid itself": torch.sigmoid,
+    "sign inside": lambda a: a.sigmoid() * (1 + a.sigmoid()),
+    "derivative of tanh": lambda a: 1 - a.tanh() ** 2,
+    "sign is wrong; the sigmoid rises": lambda a: -a.sigmoid() * (1 - a.sigmoid()),
+    "one minus the sigmoid; multiply": lambda a: 1 - a.sigmoid(),
+    "take the sigmoid first": lambda a: a * (1 - a),
+    "the square": lambda a: 1 - a.sigmoid() ** 2,
+    "overflows": lambda a: (-a).exp() / (1 + (-a).exp()) ** 2,
+    "on paper": lambda a: a + 7,
+}
 CHECKS = {
     checks.softmax: SOFTMAX,
     checks.cross_entropy: CROSS_ENTROPY,
     checks.output_size: OUTPUT_SIZE,
+    checks.sigmoid_gradient: SIGMOID_GRADIENT,
 }
 
 
