@@ -172,6 +172,37 @@ def sigmoid_gradient(function: Callable) -> str:
     return "s (1 - s), far from 0 too"
 
 
+@_check
+def scale(function: Callable) -> str:
+    """Check a scaling: grey levels, uint8 of any shape, to floats from -1 to 1."""
+    levels = torch.tensor([[0, 1, 51, 100], [127, 128, 200, 255]], dtype=torch.uint8)
+    p = levels.float()
+    _compare(
+        _call(function, levels),
+        p / 127.5 - 1,
+        {
+            "this goes from 0 to 1; paper should be -1, so double it and subtract 1": (
+                p / 255
+            ),
+            "this goes from -0.5 to 0.5; divide by 127.5, not by 255": p / 255 - 0.5,
+            "ink is -1 and paper 1, the wrong way round; take the negative": (
+                1 - p / 127.5
+            ),
+            "full ink falls short of 1; half of 255 is 127.5, not 128": p / 128 - 1,
+            "full ink is above 1; half of 255 is 127.5, not 127": p / 127 - 1,
+            "the grey levels between are lost; divide with / and not with //": (
+                p // 127.5 - 1
+            ),
+            "bytes wrap around at 256; make floats of them before you multiply": (
+                (2 * levels) / 255 - 1
+            ),
+            "these are the grey levels as they were; divide by 127.5, subtract 1": p,
+            "subtract 1 after the division; paper should be -1": p / 127.5,
+        },
+    )
+    return "paper is -1, full ink is 1, and all between is kept"
+
+
 def _call(function: Callable, *arguments) -> torch.Tensor:
     """Call a learner's function; whatever goes wrong becomes a hint."""
     if not callable(function):

@@ -46,7 +46,21 @@ SIGMOID_GRADIENT = {
     "overflows": lambda a: (-a).exp() / (1 + (-a).exp()) ** 2,
     "on paper": lambda a: a + 7,
 }
+SCALE = {
+    "Right": lambda p: p / 127.5 - 1,
+    "from 0 to 1": lambda p: p / 255,
+    "from -0.5": lambda p: p / 255 - 0.5,
+    "wrong way round": lambda p: 1 - p / 127.5,
+    "not 128": lambda p: p / 128 - 1,
+    "not 127": lambda p: p / 127 - 1,
+    "not with //": lambda p: p // 127.5 - 1,
+    "wrap around": lambda p: 2 * p / 255 - 1,
+    "as they were": lambda p: p,
+    "after the division": lambda p: p / 127.5,
+    "on paper": lambda p: p / 127.5 - 2,
+}
 CHECKS = {
+    checks.scale: SCALE,
     checks.softmax: SOFTMAX,
     checks.cross_entropy: CROSS_ENTROPY,
     checks.output_size: OUTPUT_SIZE,
