@@ -23,12 +23,8 @@ from mnist_lesson.figures import (
     draw_softmax_regression,
 )
 
-DRAWINGS = [
-    draw_softmax_regression,
-    draw_multilayer_perceptron,
-    draw_lenet,
-    draw_pooling,
-]
+NETWORKS = [draw_softmax_regression, draw_multilayer_perceptron, draw_lenet]
+DRAWINGS = [*NETWORKS, draw_pooling]
 PAGE = 400  # CSS pixels: the width at which everything must still be readable
 
 
@@ -165,6 +161,7 @@ def test_every_unit_is_joined_to_every_unit_of_the_next_layer(draw, weights, bia
             assert label[target] != "$+1$"
 
 
+@pytest.mark.parametrize("draw", NETWORKS)
 def test_arrows_have_their_kinds_colour_and_dashes(figure):
     drawn = [a for a in figure.axes[0].texts if a.get_gid() in ("weight", "bias")]
     looks = {a.get_gid(): set() for a in drawn}
@@ -197,6 +194,7 @@ def test_no_arrow_runs_over_a_unit_that_it_does_not_join(figure):
                     assert gap > unit.radius + 0.01
 
 
+@pytest.mark.parametrize("draw", NETWORKS)
 def test_the_flow_enters_and_leaves_the_softmax_block(figure):
     [block] = [p for p in figure.axes[0].patches if isinstance(p, FancyBboxPatch)]
     left, right = block.get_x(), block.get_x() + block.get_width()
@@ -335,7 +333,7 @@ def test_pooling_shows_the_numbers_that_torch_gives():
     assert torch.equal(values[16:].reshape(2, 2).float(), pooled)
     rims = {u.center: u.get_edgecolor()[3] > 0 for u in units(figure)}
     circled = [int(numbers[at].get_text()) for at in by_row if rims[at]]
-    assert circled == [6, 8, 3, 4] + [6, 8, 3, 4]
+    assert circled == [6, 8, 3, 4, 6, 8, 3, 4]
 
 
 def test_pooling_tells_its_windows_apart_without_colour():
