@@ -203,6 +203,41 @@ def scale(function: Callable) -> str:
     return "paper is -1, full ink is 1, and all between is kept"
 
 
+@_check
+def max_pool(function: Callable) -> str:
+    """Check a 2x2 max pooling of stride 2: (H, W) or (N, C, H, W), sides halved."""
+    flat = torch.tensor([[1.0, 7, 2, 3], [4, 6, 5, 8], [-3, -1, 1, 0], [-4, -2, 2, 4]])
+    deep = torch.stack([flat, -flat, flat.T, flat.flip(0), 2 * flat, flat - 5])
+    for x in (flat, deep.reshape(2, 3, 4, 4)):
+        maps = x.reshape(-1, 1, 4, 4)
+        rows = torch.maximum(x[..., 0::2, :], x[..., 1::2, :])
+        columns = torch.maximum(x[..., 0::2], x[..., 1::2])
+        mistakes = {
+            "this is the average of each window; keep the largest": (
+                F.avg_pool2d(maps, 2)
+            ),
+            "the windows overlap; with stride 2 the next one starts 2 pixels on": (
+                F.max_pool2d(maps, 2, stride=1)
+            ),
+            "this is the smallest of each window; keep the largest": (
+                -F.max_pool2d(-maps, 2)
+            ),
+            "only rows are pooled; take the largest of two columns, too": rows,
+            "only columns are pooled; take the largest of two rows, too": columns,
+            "this is the first value of each window; keep the largest": x[
+                ..., ::2, ::2
+            ],
+        }
+        right, answer = F.max_pool2d(maps, 2), _call(function, x)
+        # A mistake may have another shape than the answer, so it is looked up first.
+        for hint, mistaken in mistakes.items():
+            mistaken = mistaken.reshape(*x.shape[:-2], *mistaken.shape[-2:])
+            if answer.shape == mistaken.shape and torch.allclose(answer, mistaken):
+                raise _Mistake(hint)
+        _compare(answer, right.reshape(*x.shape[:-2], 2, 2), {})
+    return "the largest of each 2 x 2 window, of one map and of batches of maps"
+
+
 def _call(function: Callable, *arguments) -> torch.Tensor:
     """Call a learner's function; whatever goes wrong becomes a hint."""
     if not callable(function):
