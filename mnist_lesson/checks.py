@@ -138,6 +138,41 @@ def output_size(function: Callable) -> str:
 
 
 @_check
+def sigmoid_gradient(function: Callable) -> str:
+    """Check a derivative of the sigmoid: float32 (N,) to its slope at each, (N,)."""
+    a = torch.tensor([-2.0, -0.5, 0.25, 1.0, 3.0])
+    s = a.sigmoid()
+    right = s * (1 - s)
+    _compare(
+        _call(function, a),
+        right,
+        {
+            "this is the sigmoid itself; multiply it by one minus itself": s,
+            "the sign inside is wrong; one minus the sigmoid, not one plus": (
+                s * (1 + s)
+            ),
+            "this is the derivative of tanh": 1 - a.tanh() ** 2,
+            "the sign is wrong; the sigmoid rises, so its slope is positive": -right,
+            "this is one minus the sigmoid; multiply it by the sigmoid": 1 - s,
+            "take the sigmoid first; s (1 - s) is of its output s, not of the input": (
+                a * (1 - a)
+            ),
+            "the square is of tanh's derivative; here it is s - s squared": 1 - s**2,
+        },
+    )
+    far = torch.tensor([-1000.0, 0.0, 1000.0])
+    answer = _call(function, far)
+    if answer.shape != far.shape or not torch.allclose(
+        answer, torch.tensor([0.0, 0.25, 0.0])
+    ):
+        raise _Mistake(
+            "right for small numbers, but not for -1000 or 1000, where an exponential "
+            "overflows; compute s = torch.sigmoid(a) first"
+        )
+    return "s (1 - s), far from 0 too"
+
+
+@_check
 def scale(function: Callable) -> str:
     """Check a scaling: grey levels, uint8 of any shape, to floats from -1 to 1."""
     levels = torch.tensor([[0, 1, 51, 100], [127, 128, 200, 255]], dtype=torch.uint8)
@@ -166,6 +201,41 @@ def scale(function: Callable) -> str:
         },
     )
     return "paper is -1, full ink is 1, and all between is kept"
+
+
+@_check
+def max_pool(function: Callable) -> str:
+    """Check a 2x2 max pooling of stride 2: (H, W) or (N, C, H, W), sides halved."""
+    flat = torch.tensor([[1.0, 7, 2, 3], [4, 6, 5, 8], [-3, -1, 1, 0], [-4, -2, 2, 4]])
+    deep = torch.stack([flat, -flat, flat.T, flat.flip(0), 2 * flat, flat - 5])
+    for x in (flat, deep.reshape(2, 3, 4, 4)):
+        maps = x.reshape(-1, 1, 4, 4)
+        rows = torch.maximum(x[..., 0::2, :], x[..., 1::2, :])
+        columns = torch.maximum(x[..., 0::2], x[..., 1::2])
+        mistakes = {
+            "this is the average of each window; keep the largest": (
+                F.avg_pool2d(maps, 2)
+            ),
+            "the windows overlap; with stride 2 the next one starts 2 pixels on": (
+                F.max_pool2d(maps, 2, stride=1)
+            ),
+            "this is the smallest of each window; keep the largest": (
+                -F.max_pool2d(-maps, 2)
+            ),
+            "only rows are pooled; take the largest of two columns, too": rows,
+            "only columns are pooled; take the largest of two rows, too": columns,
+            "this is the first value of each window; keep the largest": x[
+                ..., ::2, ::2
+            ],
+        }
+        right, answer = F.max_pool2d(maps, 2), _call(function, x)
+        # A mistake may have another shape than the answer, so it is looked up first.
+        for hint, mistaken in mistakes.items():
+            mistaken = mistaken.reshape(*x.shape[:-2], *mistaken.shape[-2:])
+            if answer.shape == mistaken.shape and torch.allclose(answer, mistaken):
+                raise _Mistake(hint)
+        _compare(answer, right.reshape(*x.shape[:-2], 2, 2), {})
+    return "the largest of each 2 x 2 window, of one map and of batches of maps"
 
 
 def _call(function: Callable, *arguments) -> torch.Tensor:

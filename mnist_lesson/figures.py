@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyBboxPatch, Polygon
+from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 
 # Okabe and Ito's blue and vermilion, which the colour-blind can tell apart.
 INK, WEIGHT, BIAS = "#222222", "#0072B2", "#D55E00"
@@ -286,3 +286,59 @@ def draw_lenet() -> Figure:
     _write(ax, 3.55, 0.14, "10 logits")
     _write(ax, 4.9, 0.14, "output $Y$")
     return ax.figure
+
+
+# The map of the source chapter's Fig. 5, and how its four windows look.
+POOLED = np.array([[1, 0, 2, 3], [4, 6, 6, 8], [3, 1, 1, 0], [1, 2, 2, 4]])
+WINDOWS = [("#FBE3D3", ""), ("#F6E6F0", "//"), (INPUT, ".."), (AFTER, "\\\\")]
+
+
+def draw_pooling() -> Figure:
+    """Draw 2 x 2 max pooling: a map of 4 x 4, four windows, a map of 2 x 2.
+
+    After Fig. 5 of the source chapter, redrawn with rows counted downwards and columns
+    to the right. A window and its output share a letter, a colour and a hatching; the
+    largest value of each window has a circle around it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        5.4 x 3.3 inches; as a cell's last expression, Jupyter shows it once.
+    """
+    ax = _canvas(5.4, 3.3)
+    side, top = 0.56, 2.62
+    for i, (letter, (fill, hatch)) in enumerate(zip("abcd", WINDOWS, strict=True)):
+        row, col = divmod(i, 2)
+        x, y = 0.62 + 2 * col * side, top - 2 * row * side
+        window = POOLED[2 * row : 2 * row + 2, 2 * col : 2 * col + 2]
+        style = {"facecolor": fill, "edgecolor": "#C9C9C9", "hatch": hatch}
+        style |= {"linewidth": 0, "gid": "fill"}
+        ax.add_patch(Rectangle((x, y), 2 * side, -2 * side, **style))
+        out = 3.98 + col * side, top - (row + 1) * side
+        ax.add_patch(Rectangle(out, side, -side, **style))
+        for (r, c), value in np.ndenumerate(window):
+            _cell(ax, (x + c * side, y - r * side), side, value, value == window.max())
+        _cell(ax, out, side, window.max(), True)
+        rim = {"fill": False, "edgecolor": INK, "linewidth": 2, "gid": "window"}
+        ax.add_patch(Rectangle((x, y), 2 * side, -2 * side, **rim))
+        ax.add_patch(Rectangle(out, side, -side, **rim))
+        _write(ax, x + side, (y + 0.09, y - 2 * side - 0.24)[row], f"window {letter}")
+        _write(
+            ax, out[0] + side / 2, (out[1] + 0.09, out[1] - side - 0.24)[row], letter
+        )
+    _write(ax, 0.62 + 2 * side, 3.06, "columns, to the right")
+    _write(ax, 0.4, top - 2 * side, "rows, downwards", rotation=90, va="center")
+    _arrow(ax, (2.98, top - 2 * side), (3.86, top - 2 * side), "flow")
+    _write(ax, 3.41, top - 2 * side + 0.32, "largest", "of each")
+    _write(ax, 3.98 + side, 3.06, "output")
+    return ax.figure
+
+
+def _cell(ax: Axes, corner, side: float, value: int, largest: bool) -> None:
+    """Write a value into a square whose upper left corner is given; circle a winner."""
+    x, y = corner[0] + side / 2, corner[1] - side / 2
+    outline = {"fill": False, "edgecolor": "#999999", "linewidth": 0.8}
+    ax.add_patch(Rectangle((x - side / 2, y - side / 2), side, side, **outline))
+    rim = {"edgecolor": INK if largest else "none", "linewidth": 1.4}
+    ax.add_patch(Circle((x, y), 0.17, facecolor="white", **rim))
+    _write(ax, x, y, str(value), size=14, va="center_baseline")

@@ -4,6 +4,12 @@ from torch.nn import functional as F
 
 from mnist_lesson import checks
 
+
+def windows(x):
+    """(..., 2h, 2w) → (..., h, 2, w, 2)."""
+    return x.reshape(*x.shape[:-2], x.shape[-2] // 2, 2, x.shape[-1] // 2, 2)
+
+
 SOFTMAX = {
     "Right": lambda z: z.softmax(dim=1),
     "not by their maximum": lambda z: z.exp() / z.exp().amax(dim=1, keepdim=True),
@@ -34,6 +40,18 @@ OUTPUT_SIZE = {
     "divide by the stride": lambda w, f, s, p: w - f + 2 * p + 1,
     "on paper": lambda w, f, s, p: 7,
 }
+SIGMOID_GRADIENT = {
+    "Right": lambda a: a.sigmoid() * (1 - a.sigmoid()),
+    "sigmoid itself": torch.sigmoid,
+    "sign inside": lambda a: a.sigmoid() * (1 + a.sigmoid()),
+    "derivative of tanh": lambda a: 1 - a.tanh() ** 2,
+    "sign is wrong; the sigmoid rises": lambda a: -a.sigmoid() * (1 - a.sigmoid()),
+    "one minus the sigmoid; multiply": lambda a: 1 - a.sigmoid(),
+    "take the sigmoid first": lambda a: a * (1 - a),
+    "the square": lambda a: 1 - a.sigmoid() ** 2,
+    "overflows": lambda a: (-a).exp() / (1 + (-a).exp()) ** 2,
+    "on paper": lambda a: a + 7,
+}
 SCALE = {
     "Right": lambda p: p / 127.5 - 1,
     "from 0 to 1": lambda p: p / 255,
@@ -47,11 +65,24 @@ SCALE = {
     "after the division": lambda p: p / 127.5,
     "on paper": lambda p: p / 127.5 - 2,
 }
+MAX_POOL = {
+    "Right": lambda x: windows(x).amax(dim=(-3, -1)),
+    "average": lambda x: windows(x).mean(dim=(-3, -1)),
+    "overlap": lambda x: x.unfold(-2, 2, 1).unfold(-2, 2, 1).amax(dim=(-2, -1)),
+    "smallest": lambda x: windows(x).amin(dim=(-3, -1)),
+    "only rows": lambda x: windows(x).amax(dim=-3).flatten(-2),
+    "only columns": lambda x: windows(x).amax(dim=-1).flatten(-3, -2),
+    "first value": lambda x: x[..., ::2, ::2],
+    "on paper": lambda x: windows(x).amax(dim=(-3, -1)) + 1,
+    "raised": lambda x: x.reshape(2, 2, 2, 2).amax(dim=(1, 3)),  # one map only
+}
 CHECKS = {
     checks.scale: SCALE,
     checks.softmax: SOFTMAX,
     checks.cross_entropy: CROSS_ENTROPY,
     checks.output_size: OUTPUT_SIZE,
+    checks.sigmoid_gradient: SIGMOID_GRADIENT,
+    checks.max_pool: MAX_POOL,
 }
 
 

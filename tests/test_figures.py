@@ -13,14 +13,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 from PIL import Image
 from torch import nn
+from torch.nn import functional as F
 
 from mnist_lesson.figures import (
+    POOLED,
     draw_lenet,
     draw_multilayer_perceptron,
+    draw_pooling,
     draw_softmax_regression,
 )
 
-DRAWINGS = [draw_softmax_regression, draw_multilayer_perceptron, draw_lenet]
+NETWORKS = [draw_softmax_regression, draw_multilayer_perceptron, draw_lenet]
+DRAWINGS = [*NETWORKS, draw_pooling]
 PAGE = 400  # CSS pixels: the width at which everything must still be readable
 
 
@@ -157,6 +161,7 @@ def test_every_unit_is_joined_to_every_unit_of_the_next_layer(draw, weights, bia
             assert label[target] != "$+1$"
 
 
+@pytest.mark.parametrize("draw", NETWORKS)
 def test_arrows_have_their_kinds_colour_and_dashes(figure):
     drawn = [a for a in figure.axes[0].texts if a.get_gid() in ("weight", "bias")]
     looks = {a.get_gid(): set() for a in drawn}
@@ -189,6 +194,7 @@ def test_no_arrow_runs_over_a_unit_that_it_does_not_join(figure):
                     assert gap > unit.radius + 0.01
 
 
+@pytest.mark.parametrize("draw", NETWORKS)
 def test_the_flow_enters_and_leaves_the_softmax_block(figure):
     [block] = [p for p in figure.axes[0].patches if isinstance(p, FancyBboxPatch)]
     left, right = block.get_x(), block.get_x() + block.get_width()
@@ -314,3 +320,24 @@ def test_lenet_joins_an_output_to_exactly_the_pixels_that_it_sees(lenet):
         seen = pixels.grad[0].abs().sum(0).nonzero().numpy()
         expected = [*seen.min(0), np.ptp(seen[:, 0]) + 1]
         np.testing.assert_allclose(field, expected, atol=1e-9)
+
+
+def test_pooling_shows_the_numbers_that_torch_gives():
+    figure = draw_pooling()
+    numbers = {t.get_position(): t for t in texts(figure) if t.get_text().isdigit()}
+    by_row = sorted(numbers, key=lambda at: (at[0] > 3, round(-at[1], 6), at[0]))
+    values = torch.tensor([int(numbers[at].get_text()) for at in by_row])
+    x = torch.from_numpy(POOLED)
+    assert torch.equal(values[:16].reshape(4, 4), x)
+    pooled = F.max_pool2d(x[None].float(), 2)[0]
+    assert torch.equal(values[16:].reshape(2, 2).float(), pooled)
+    rims = {u.center: u.get_edgecolor()[3] > 0 for u in units(figure)}
+    circled = [int(numbers[at].get_text()) for at in by_row if rims[at]]
+    assert circled == [6, 8, 3, 4, 6, 8, 3, 4]
+
+
+def test_pooling_tells_its_windows_apart_without_colour():
+    hatches = Counter(
+        p.get_hatch() for p in draw_pooling().axes[0].patches if p.get_gid() == "fill"
+    )
+    assert len(hatches) == 4 and set(hatches.values()) == {2}
