@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -236,6 +237,43 @@ def max_pool(function: Callable) -> str:
                 raise _Mistake(hint)
         _compare(answer, right.reshape(*x.shape[:-2], 2, 2), {})
     return "the largest of each 2 x 2 window, of one map and of batches of maps"
+
+
+@_check
+def centre_of_mass(function: Callable) -> str:
+    """Check a centre of mass: ink, float32 (28, 28), to (row, column) from 0."""
+    image = np.zeros((28, 28), np.float32)
+    image[3:20, 6:9] = 200  # an L, with a faint foot
+    image[17:20, 9:22] = 50
+    ink = torch.from_numpy(image.copy())
+    places = torch.nonzero(ink).float()
+    moments = (places * ink[ink > 0][:, None]).sum(0)
+    right = moments / ink.sum()
+    box = (places.amin(0) + places.amax(0)) / 2
+    _compare(
+        _call(function, image),
+        right,
+        {
+            "row and column are swapped; the row comes first": right.flip(0),
+            "this is the middle of the bounding box; weigh each pixel's place with its "
+            "ink": box,
+            "this is the middle of the bounding box's edges; weigh each pixel's place "
+            "with its ink": box + 0.5,
+            "every inked pixel counts alike here; weigh each with its ink": (
+                places.mean(0)
+            ),
+            "divide by the mass, the sum of all the ink, not by the number of pixels": (
+                moments / ink.numel()
+            ),
+            "divide by the mass, the sum of all the ink, not by the number of inked "
+            "pixels": moments / len(places),
+            "these are whole numbers; round only when you move the picture": (
+                right.round()
+            ),
+            "rows and columns count from 0, not from 1": right + 1,
+        },
+    )
+    return "the mean place of the ink, row first"
 
 
 def _call(function: Callable, *arguments) -> torch.Tensor:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -76,6 +77,29 @@ MAX_POOL = {
     "on paper": lambda x: windows(x).amax(dim=(-3, -1)) + 1,
     "raised": lambda x: x.reshape(2, 2, 2, 2).amax(dim=(1, 3)),  # one map only
 }
+
+
+def centre(image):
+    return (np.indices(image.shape) * image).sum((1, 2)) / image.sum()
+
+
+def box(image):
+    places = np.argwhere(image)
+    return (places.min(0) + places.max(0)) / 2
+
+
+CENTRE_OF_MASS = {
+    "Right": lambda i: tuple(centre(i)),
+    "swapped": lambda i: centre(i)[::-1].copy(),
+    "middle of the bounding box;": box,
+    "bounding box's edges": lambda i: box(i) + 0.5,
+    "counts alike": lambda i: centre(i > 0),
+    "number of pixels": lambda i: centre(i) * i.sum() / i.size,
+    "number of inked": lambda i: centre(i) * i.sum() / (i > 0).sum(),
+    "whole numbers": lambda i: centre(i).round(),
+    "count from 0": lambda i: centre(i) + 1,
+    "on paper": lambda i: (14, 14),
+}
 CHECKS = {
     checks.scale: SCALE,
     checks.softmax: SOFTMAX,
@@ -83,6 +107,7 @@ CHECKS = {
     checks.output_size: OUTPUT_SIZE,
     checks.sigmoid_gradient: SIGMOID_GRADIENT,
     checks.max_pool: MAX_POOL,
+    checks.centre_of_mass: CENTRE_OF_MASS,
 }
 
 
