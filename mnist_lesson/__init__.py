@@ -10,7 +10,13 @@ from . import checks, figures
 from .data import DataError, Digits, Mnist, load_mnist, to_input
 from .handwriting import HandwritingError, example_picture, load_digit
 from .idx import IdxError, read_idx, write_idx
-from .models import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
+from .models import (
+    LeNet,
+    LeNet5,
+    MultilayerPerceptron,
+    RandomAffine,
+    SoftmaxRegression,
+)
 from .plotting import CostLogger, CostPlotter, show_digits, show_maps, show_recognition
 from .training import (
     EndEpoch,
@@ -38,6 +44,7 @@ __all__ = [
     "LeNet5",
     "Mnist",
     "MultilayerPerceptron",
+    "RandomAffine",
     "Recognition",
     "SoftmaxRegression",
     "Trainer",

@@ -276,6 +276,36 @@ def centre_of_mass(function: Callable) -> str:
     return "the mean place of the ink, row first"
 
 
+@_check
+def confusion_matrix(function: Callable) -> str:
+    """Check a confusion matrix: labels and answers, int64 (N,), to counts (10, 10)."""
+    labels = torch.tensor([0, 3, 3, 3, 4, 4, 9, 9, 9, 9])
+    answers = torch.tensor([0, 3, 8, 8, 4, 9, 9, 9, 4, 9])
+    right = torch.zeros(10, 10)
+    for label, answer in zip(labels, answers, strict=True):
+        right[label, answer] += 1
+    errors = right.clone().fill_diagonal_(0)
+    _compare(
+        _call(function, labels, answers),
+        right,
+        {
+            "rows and columns are swapped; the row is the true digit, the column the "
+            "answer": right.T,
+            "each kind counts once only, however often it happens; add 1 each time "
+            "(M[labels, answers] += 1 adds once where a pair repeats)": right.clamp(
+                max=1
+            ),
+            "the right answers are missing; they belong on the diagonal": errors,
+            "only the right answers are counted; count the others, too": right - errors,
+            "these are shares of all images; give the counts": right / len(labels),
+            "these are shares of each row; give the counts": (
+                right / right.sum(dim=1, keepdim=True).clamp(min=1)
+            ),
+        },
+    )
+    return "rows are the true digits, columns the answers, and nothing is lost"
+
+
 def _call(function: Callable, *arguments) -> torch.Tensor:
     """Call a learner's function; whatever goes wrong becomes a hint."""
     if not callable(function):

@@ -141,3 +141,37 @@ class PartlyConnected(nn.Module):
         """(N, 6, 14, 14) → (N, 16, 10, 10)."""
         pairs = zip(self.maps, self.INPUTS, strict=True)
         return torch.cat([conv(x[:, inputs]) for conv, inputs in pairs], dim=1)
+
+
+class RandomAffine(nn.Module):
+    """Augmentation as a layer: while training, it bends and moves each image anew.
+
+    The pixel at (x, y) is fetched from A (x, y) + t. A is the unit matrix with a random
+    number added to each of its four entries, which turns, stretches and slants the
+    image all at once; t moves it. What comes in from outside is paper. Like dropout,
+    it does nothing while the model is evaluated.
+
+    Parameters
+    ----------
+    bend
+        The random entries of A lie between this and its negative.
+    shift
+        The largest move to each side, in pixels.
+    """
+
+    def __init__(self, bend: float = 0.15, shift: float = 2.0):
+        super().__init__()
+        self.bend, self.shift = bend, shift
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 1, H, W) → the same shape; interpolated between pixels."""
+        if not self.training:
+            return x
+        # affine_grid counts from -1 to 1 across the image.
+        most = x.new_tensor([self.bend, self.bend, 2 * self.shift / x.shape[-1]])
+        change = most * (2 * torch.rand(len(x), 2, 3, device=x.device) - 1)
+        places = nn.functional.affine_grid(
+            torch.eye(2, 3, device=x.device) + change, x.shape, align_corners=False
+        )
+        # Paper is -1, but grid_sample fills up with 0.
+        return nn.functional.grid_sample(x + 1, places, align_corners=False) - 1

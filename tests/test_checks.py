@@ -100,6 +100,29 @@ CENTRE_OF_MASS = {
     "count from 0": lambda i: centre(i) + 1,
     "on paper": lambda i: (14, 14),
 }
+
+
+def confusion(labels, answers):
+    return torch.bincount(10 * labels + answers, minlength=100).reshape(10, 10).float()
+
+
+def rushed(labels, answers):
+    M = torch.zeros(10, 10)
+    M[labels, answers] += 1
+    return M
+
+
+CONFUSION_MATRIX = {
+    "Right": confusion,
+    "swapped": lambda labels, answers: confusion(answers, labels),
+    "once only": rushed,
+    "right answers are missing": lambda *a: confusion(*a).fill_diagonal_(0),
+    "only the right answers": lambda *a: confusion(*a) * torch.eye(10),
+    "shares of all": lambda *a: confusion(*a) / len(a[0]),
+    "shares of each row": lambda *a: F.normalize(confusion(*a), p=1, dim=1),
+    "on paper": lambda *a: confusion(*a) + 1,
+    "should have (10, 10)": lambda *a: confusion(*a)[:9],
+}
 CHECKS = {
     checks.scale: SCALE,
     checks.softmax: SOFTMAX,
@@ -108,6 +131,7 @@ CHECKS = {
     checks.sigmoid_gradient: SIGMOID_GRADIENT,
     checks.max_pool: MAX_POOL,
     checks.centre_of_mass: CENTRE_OF_MASS,
+    checks.confusion_matrix: CONFUSION_MATRIX,
 }
 
 

@@ -2,25 +2,32 @@
 
     python tools/results.py [--fill]
 
-Trains each model with five seeds on all 60,000 training digits (5 epochs, batches of
-128, momentum and weight decay as the trainer has them), evaluates the last epoch on
-the 10,000 test digits, and keeps every seed in results/results.json as soon as it is
-known, so that it can be stopped and started again. Remove an entry to measure it anew.
-Then the table in the README and on the first page is written from that file; with
---fill, only that is done.
+Trains each model, and what else is in EXPERIMENTS, with five seeds, evaluates the last
+epoch on the 10,000 test digits, and keeps every seed in results/results.json as soon
+as it is known, so that it can be stopped and started again. Remove an entry to measure
+it anew. Then whatever stands between the marks of a page or chapter is written from
+that file; with --fill, only that is done.
 """
 
 import json
 import re
 import statistics
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import torch
+from torch import nn
 
 from mnist_lesson import (
+    Digits,
     LeNet,
+    LeNet5,
     MultilayerPerceptron,
+    RandomAffine,
     SoftmaxRegression,
     Trainer,
     load_mnist,
@@ -29,13 +36,10 @@ from mnist_lesson._system import whole_file
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
-PAGES = [ROOT / "README.md", ROOT / "book" / "index.md"]
-# Each with the learning rate that did best on held-out training digits.
-MODELS = {
-    "softmax regression": (SoftmaxRegression, 0.1),
-    "multilayer perceptron": (MultilayerPerceptron, 0.07),
-    "LeNet": (LeNet, 0.1),
-}
+PAGES = [
+    *(ROOT / "README.md", ROOT / "book" / "index.md"),
+    ROOT / "notebooks" / "10_results.ipynb",
+]
 SEEDS = range(5)
 PROTOCOL = {
     "digits": 60_000,
@@ -43,6 +47,52 @@ PROTOCOL = {
     "batch_size": 128,
     "judged": "last epoch, 10,000 test digits",
 }
+SIZES = (200, 600, 2_000, 6_000, 20_000)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One way to train, with the learning rate that did best on held-out digits.
+
+    `digits` of the training digits are drawn by the seed; `permuted` puts the pixels
+    of all images, test images too, in one random order.
+    """
+
+    make: Callable[[], nn.Module]
+    learning_rate: float = 0.1
+    digits: int = PROTOCOL["digits"]
+    epochs: int = PROTOCOL["epochs"]
+    permuted: bool = False
+
+
+MODELS = {
+    "softmax regression": Experiment(SoftmaxRegression),
+    "multilayer perceptron": Experiment(MultilayerPerceptron, 0.07),
+    "LeNet": Experiment(LeNet),
+}
+VARIANTS = {
+    "LeNet-5 of 1998": Experiment(LeNet5),
+    "LeNet, 20 epochs": Experiment(LeNet, epochs=20),
+    "LeNet, 20 epochs, augmented": Experiment(
+        lambda: nn.Sequential(RandomAffine(), *LeNet()), epochs=20
+    ),
+}
+# Few digits are met more often, so that every model takes at least 1,000 steps.
+FEWER = {
+    f"{name}, {size} digits": Experiment(
+        model.make,
+        model.learning_rate,
+        digits=size,
+        epochs=max(5, 1_000 // -(-size // PROTOCOL["batch_size"])),
+    )
+    for size in SIZES
+    for name, model in MODELS.items()
+}
+PERMUTED = {
+    f"{name}, permuted": Experiment(model.make, model.learning_rate, permuted=True)
+    for name, model in MODELS.items()
+}
+EXPERIMENTS = VARIANTS | FEWER | PERMUTED
 
 
 def main(arguments: list[str]) -> None:
@@ -51,61 +101,219 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(__doc__)
     if not arguments:
         measure()
+    results = json.loads(RESULTS.read_text("utf-8"))
     for page in PAGES:
-        text = filled(page.read_text("utf-8"), json.loads(RESULTS.read_text("utf-8")))
-        with whole_file(page) as temporary:
-            temporary.write_text(text, "utf-8")
+        fill(page, results)
 
 
 def measure() -> None:
-    """Train each model with each seed that is not known yet."""
-    results = {"protocol": PROTOCOL, "torch": torch.__version__, "models": {}}
+    """Train with each seed that is not known yet."""
+    results = {"protocol": PROTOCOL, "torch": torch.__version__}
     if RESULTS.exists():
         results = json.loads(RESULTS.read_text("utf-8"))
     mnist = load_mnist(source="full", validation=0)
-    for name, (make, rate) in MODELS.items():
-        parameters = sum(p.numel() for p in make().parameters())
-        model = results["models"].setdefault(
-            name, {"parameters": parameters, "learning_rate": rate, "seeds": {}}
-        )
-        for seed in SEEDS:
-            if str(seed) in model["seeds"]:
-                continue
-            torch.manual_seed(seed)
-            trainer = Trainer(make(), learning_rate=rate)
-            trainer.fit(mnist.train, epochs=PROTOCOL["epochs"], seed=seed)
-            test = trainer.evaluate(mnist.test)
-            model["seeds"][str(seed)] = {"accuracy": test.accuracy, "cost": test.cost}
-            print(f"{name}, seed {seed}: {100 * test.accuracy:.2f} %", flush=True)
-            RESULTS.parent.mkdir(exist_ok=True)
-            with whole_file(RESULTS) as temporary:
-                temporary.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    for kind, experiments in ("models", MODELS), ("experiments", EXPERIMENTS):
+        for name, experiment in experiments.items():
+            seeds = describe(results.setdefault(kind, {}), name, experiment)["seeds"]
+            for seed in SEEDS:
+                if str(seed) not in seeds:
+                    test = train(experiment, mnist, seed).evaluate(
+                        prepare(mnist.test, experiment)
+                    )
+                    seeds[str(seed)] = {"accuracy": test.accuracy, "cost": test.cost}
+                    print(
+                        f"{name}, seed {seed}: {100 * test.accuracy:.2f} %", flush=True
+                    )
+                    save(results)
+    if "seconds" not in results:
+        results["seconds"] = time_epochs(mnist)
+        save(results)
 
 
-def table(results: dict) -> str:
-    """Write the results as a Markdown table: means over the seeds, with the spread."""
-    lines = [
-        "| model | parameters | test accuracy | test cost, nats |",
-        "|---|---:|---:|---:|",
-    ]
-    for name, model in results["models"].items():
-        accuracies = [100 * seed["accuracy"] for seed in model["seeds"].values()]
-        costs = [seed["cost"] for seed in model["seeds"].values()]
-        mean, spread = statistics.mean(accuracies), statistics.stdev(accuracies)
-        lines.append(
-            f"| {name} | {model['parameters']:,} | {mean:.2f} ± {spread:.2f} % "
-            f"| {statistics.mean(costs):.4f} |"
-        )
-    return "\n".join(lines)
+def describe(known: dict, name: str, experiment: Experiment) -> dict:
+    """Find the entry of an experiment, or make one; other settings begin anew."""
+    model = experiment.make()
+    settings = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "multiply_adds": multiply_adds(model),
+        "learning_rate": experiment.learning_rate,
+        "digits": experiment.digits,
+        "epochs": experiment.epochs,
+    }
+    entry = known.get(name, {})
+    if {**entry, "seeds": None} != {**settings, "seeds": None}:
+        entry = known[name] = {**settings, "seeds": {}}
+    return entry
+
+
+def multiply_adds(model: nn.Module) -> int:
+    """Count the multiply-adds for one image: each weight, at each place it is used."""
+    count = 0
+
+    def add(layer: nn.Module, _, output: torch.Tensor) -> None:
+        nonlocal count
+        places = output[0, 0].numel() if output.ndim == 4 else 1
+        count += layer.weight.numel() * places
+
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(add)
+    model.eval()(torch.zeros(1, 1, 28, 28))
+    return count
+
+
+def train(experiment: Experiment, mnist, seed: int) -> Trainer:
+    """Train as the experiment says."""
+    torch.manual_seed(seed)
+    trainer = Trainer(experiment.make(), learning_rate=experiment.learning_rate)
+    digits = mnist.train
+    if experiment.digits < len(digits):
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(digits), generator=generator)[: experiment.digits]
+        digits = digits[chosen.numpy()]
+    trainer.fit(prepare(digits, experiment), epochs=experiment.epochs, seed=seed)
+    return trainer
+
+
+def prepare(digits: Digits, experiment: Experiment) -> Digits:
+    """Permute the pixels where the experiment wants it, always in the same way."""
+    if not experiment.permuted:
+        return digits
+    order = torch.randperm(784, generator=torch.Generator().manual_seed(0)).numpy()
+    images = digits.images.reshape(-1, 784)[:, order].reshape(-1, 28, 28)
+    return Digits(images, digits.labels)
+
+
+def time_epochs(mnist) -> dict:
+    """Time an epoch of each model: they take turns, and the median of five counts."""
+    seconds = {name: [] for name in MODELS}
+    for seed in SEEDS:
+        for name, experiment in MODELS.items():
+            trainer = Trainer(experiment.make())
+            start = time.perf_counter()
+            trainer.fit(mnist.train, epochs=1, seed=seed)
+            seconds[name].append(time.perf_counter() - start)
+    return {
+        "threads": torch.get_num_threads(),
+        **{name: statistics.median(values) for name, values in seconds.items()},
+    }
+
+
+def save(results: dict) -> None:
+    """Write what is known so far."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    with whole_file(RESULTS) as temporary:
+        temporary.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+
+
+def fill(page: Path, results: dict) -> None:
+    """Write the tables of a page or a chapter anew."""
+    with whole_file(page) as temporary:
+        if page.suffix == ".md":
+            temporary.write_text(filled(page.read_text("utf-8"), results), "utf-8")
+        else:
+            notebook = nbformat.read(page, as_version=4)
+            for cell in notebook.cells:
+                cell.source = filled(cell.source, results)
+            nbformat.write(notebook, temporary)
 
 
 def filled(text: str, results: dict) -> str:
-    """Put the table between the marks of a page."""
-    marked = r"(<!-- results -->\n)(?:.*\n)*?(<!-- end of results -->)"
-    text, count = re.subn(marked, lambda m: f"{m[1]}\n{table(results)}\n\n{m[2]}", text)
-    if count != 1:
-        raise SystemExit("the page has no place for the results: <!-- results --> …")
-    return text
+    """Put tables between the marks of a Markdown text, or numbers in those of code."""
+    marks = r"((?:<!--|#) results: (\w+).*\n)(?:.*\n)*?((?:<!--|#) end of results)"
+
+    def replaced(match: re.Match) -> str:
+        return f"{match[1]}{BLOCKS[match[2]](results)}\n{match[3]}"
+
+    return re.sub(marks, replaced, text)
+
+
+def row(name: str, record: dict) -> str:
+    """Write a table's row: what it takes, and what it reaches, mean and spread."""
+    costs = [seed["cost"] for seed in record["seeds"].values()]
+    return (
+        f"| {name} | {record['parameters']:,} | {record['multiply_adds']:,} "
+        f"| {accuracy(record)} | {statistics.mean(costs):.4f} |"
+    )
+
+
+def accuracy(record: dict) -> str:
+    """Say the accuracy over the seeds: its mean and its standard deviation."""
+    mean, spread = summary(record)
+    return f"{mean:.2f} ± {spread:.2f} %"
+
+
+def summary(record: dict) -> tuple[float, float]:
+    """Give the mean and the standard deviation of the accuracies, in per cent."""
+    accuracies = [100 * seed["accuracy"] for seed in record["seeds"].values()]
+    return statistics.mean(accuracies), statistics.stdev(accuracies)
+
+
+def models(results: dict) -> str:
+    """Write the table of the three models."""
+    return "\n".join(
+        [
+            "",
+            "| model | parameters | multiply-adds | test accuracy | test cost, nats |",
+            "|---|---:|---:|---:|---:|",
+            *(row(name, results["models"][name]) for name in MODELS),
+            "",
+        ]
+    )
+
+
+def seconds(results: dict) -> str:
+    """Write the table of times."""
+    return "\n".join(
+        [
+            "",
+            "| model | seconds for an epoch of 60,000 digits |",
+            "|---|---:|",
+            *(f"| {name} | {results['seconds'][name]:.1f} |" for name in MODELS),
+            "",
+        ]
+    )
+
+
+def variants(results: dict) -> str:
+    """Write the table of LeNet and its variants."""
+    lines = [
+        "",
+        "| network | parameters | multiply-adds | test accuracy | test cost, nats |",
+        "|---|---:|---:|---:|---:|",
+        row("LeNet, 5 epochs", results["models"]["LeNet"]),
+    ]
+    lines += [row(name, results["experiments"][name]) for name in VARIANTS]
+    return "\n".join([*lines, ""])
+
+
+def permuted(results: dict) -> str:
+    """Write the table of accuracies with the pixels in place and permuted."""
+    lines = ["", "| model | pixels in place | pixels permuted |", "|---|---:|---:|"]
+    for name in MODELS:
+        there = accuracy(results["models"][name])
+        away = accuracy(results["experiments"][f"{name}, permuted"])
+        lines.append(f"| {name} | {there} | {away} |")
+    return "\n".join([*lines, ""])
+
+
+def fewer(results: dict) -> str:
+    """Write the accuracies with fewer digits as Python: means and spreads."""
+    lines = [f"SIZES = {[*SIZES, PROTOCOL['digits']]}"]
+    for title, part in ("MEANS", 0), ("SPREADS", 1):
+        lines.append(f"{title} = {{")
+        for name in MODELS:
+            records = [
+                *(results["experiments"][f"{name}, {size} digits"] for size in SIZES),
+                results["models"][name],
+            ]
+            numbers = [round(summary(record)[part], 2) for record in records]
+            lines.append(f'    "{name}": {numbers},')
+        lines.append("}")
+    return "\n".join(lines)
+
+
+BLOCKS = {f.__name__: f for f in (models, seconds, variants, permuted, fewer)}
 
 
 if __name__ == "__main__":
