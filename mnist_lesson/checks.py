@@ -306,6 +306,82 @@ def confusion_matrix(function: Callable) -> str:
     return "rows are the true digits, columns the answers, and nothing is lost"
 
 
+@_check
+def convolve(function: Callable) -> str:
+    """Check a cross-correlation: image (H, W), kernel (F, F) to (H-F+1, W-F+1)."""
+    image = torch.arange(48).reshape(6, 8).mul(5).remainder(11).float() - 3
+    kernel = torch.tensor([[1.0, 2, 0], [-1, 0, 3], [0, -2, 4]])
+    _compare_maps(function, image[:, :6], kernel, "")
+    _compare_maps(
+        function,
+        image,
+        kernel,
+        "right when the image is square, but not when it is wide; the rows are counted "
+        "with image.shape[0], the columns with image.shape[1]",
+    )
+    _compare_maps(
+        function,
+        image,
+        kernel[:2, :2],
+        "right for kernels of 3 x 3 only; take their size from kernel.shape[0]",
+    )
+    return "the sum of products at every place where the kernel fits"
+
+
+def _compare_maps(function: Callable, image, kernel, hint: str) -> None:
+    """Raise a hint unless a function gives this image's feature map."""
+    size = len(kernel)
+    windows = image.unfold(0, size, 1).unfold(1, size, 1)
+    products = windows * kernel
+
+    def convolved(x, w):
+        return (x.unfold(0, size, 1).unfold(1, size, 1) * w).sum((2, 3))
+
+    right = convolved(image, kernel)
+    before = (size - 1) // 2
+    edges = (before, size - 1 - before) * 2
+    mistakes = {
+        "this is a convolution in the sense of mathematics, with the kernel turned by "
+        "180 degrees; take it as it is": convolved(image, kernel.flip(0, 1)),
+        "the kernel's rows and columns are swapped": convolved(image, kernel.T),
+        "the map's rows and columns are swapped; r, down, comes first": right.T,
+        "this is the mean of the products; add them up, and don't divide": (
+            right / kernel.numel()
+        ),
+        "the products are not added up; each window gives one number": products,
+        "the products are added up downwards only; each window gives one number": (
+            products.sum(2)
+        ),
+        "the products are added up along rows only; each window gives one number": (
+            products.sum(3)
+        ),
+        "the windows are added up without the kernel": windows.sum((2, 3)),
+        "the map is as large as the image: it was padded; keep to the places where "
+        "the whole kernel fits": convolved(F.pad(image, edges), kernel),
+        "the last windows run over the edge; there are H - F + 1 rows and W - F + 1 "
+        "columns": convolved(F.pad(image, (0, size - 1) * 2), kernel),
+        "the last row and the last column are missing; there are H - F + 1 rows and "
+        "W - F + 1 columns": right[:-1, :-1],
+        "the kernel moves by its own size; move it by one pixel": right[::size, ::size],
+        "sums below 0 are lost; an activation function comes later": right.clamp(min=0),
+        "take the two axes of size 1 away, with [0, 0]": right[None, None],
+    }
+    try:
+        answer = _call(function, image, kernel)
+        for mistake, mistaken in mistakes.items():
+            same = answer.shape == mistaken.shape
+            if same and torch.allclose(answer, mistaken, atol=1e-5):
+                raise _Mistake(mistake)
+        _compare(answer, right, {})
+    except _Mistake as mistake:
+        # What PyTorch says of a window that is too small, and of one not added up.
+        if "must match" in str(mistake):
+            mistake = f"a window runs over the edge, or has another size; {mistake}"
+        elif "expand" in str(mistake):
+            mistake = f"the products of a window are not added up; {mistake}"
+        raise _Mistake(hint or mistake) from None
+
+
 def _call(function: Callable, *arguments) -> torch.Tensor:
     """Call a learner's function; whatever goes wrong becomes a hint."""
     if not callable(function):

@@ -342,3 +342,172 @@ def _cell(ax: Axes, corner, side: float, value: int, largest: bool) -> None:
     rim = {"edgecolor": INK if largest else "none", "linewidth": 1.4}
     ax.add_patch(Circle((x, y), 0.17, facecolor="white", **rim))
     _write(ax, x, y, str(value), size=14, va="center_baseline")
+
+
+class _Layer(NamedTuple):
+    """A convolutional layer with an input: all of it whole numbers."""
+
+    x: np.ndarray  # (D, H, W)
+    w: np.ndarray  # (K, D, F, F)
+    b: np.ndarray  # (K,)
+    stride: int
+    padding: int
+
+    @property
+    def padded(self) -> np.ndarray:
+        """Return the input with zeros around each slice."""
+        return np.pad(self.x, [(0, 0)] + 2 * [(self.padding, self.padding)])
+
+    def products(self, row: int, col: int) -> np.ndarray:
+        """Return each kernel times the window below it, (K, D, F, F)."""
+        size = self.w.shape[-1]
+        top, left = self.stride * row, self.stride * col
+        return self.w * self.padded[:, top : top + size, left : left + size]
+
+    @property
+    def output(self) -> np.ndarray:
+        """Return the maps, (K, rows, columns)."""
+        *_, size = self.w.shape
+        height, width = ((n - size) // self.stride + 1 for n in self.padded[0].shape)
+        y = np.zeros((len(self.w), height, width), int)
+        for r, c in np.ndindex(height, width):
+            y[:, r, c] = self.products(r, c).sum((1, 2, 3)) + self.b
+        return y
+
+
+def _slices(*rows: str) -> np.ndarray:
+    """Read square slices side by side: a line is one row of each of them."""
+    lines = np.array([[part.split() for part in row.split("|")] for row in rows], int)
+    return lines.swapaxes(0, 1)
+
+
+# The case of the source chapter's Fig. 4: an input of three slices, and two kernels.
+CONVOLVED = _Layer(
+    x=_slices(
+        "1 0 2 2 2 | 1 0 1 0 1 | 0 2 2 0 0",
+        "0 0 0 0 0 | 0 0 0 0 1 | 0 0 0 0 1",
+        "2 0 2 2 2 | 0 0 2 0 0 | 1 1 2 0 2",
+        "1 0 0 0 0 | 2 0 0 0 0 | 2 0 0 0 0",
+        "1 0 0 2 1 | 0 0 1 0 0 | 0 1 1 0 1",
+    ),
+    w=np.stack(
+        [
+            _slices(
+                " 1  0 0 | -1 -1 0 | 1  1 0",
+                "-1  0 0 | -1 -1 1 | 0 -1 1",
+                " 0 -1 1 |  1  0 0 | 1  1 1",
+            ),
+            _slices(
+                " 1 -1  0 | 0 1 -1 |  0 -1  0",
+                "-1  0  0 | 0 0  0 |  1  1 -1",
+                " 0  1 -1 | 0 1  1 | -1  0  1",
+            ),
+        ]
+    ),
+    b=np.array([1, 0]),
+    stride=2,
+    padding=1,
+)
+
+
+def draw_convolution(row: int = 1, column: int = 2) -> Figure:
+    """Draw a convolutional layer with numbers: three slices, two kernels, two maps.
+
+    After Fig. 4 of the source chapter, redrawn. Each kernel has a slice for each slice
+    of the input. One window is outlined; its products with both kernels, and their
+    sums, are written out.
+
+    Parameters
+    ----------
+    row, column
+        Which output to spell out: each 0, 1 or 2.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        5.4 x 9.2 inches; as a cell's last expression, Jupyter shows it once.
+    """
+    layer, side = CONVOLVED, 0.275  # 44 dots, so that equal cells are equal dot by dot
+    products, y = layer.products(row, column), layer.output
+    sums, size = products.sum((2, 3)), layer.w.shape[-1]
+    top, left = layer.stride * row, layer.stride * column
+    ax = _canvas(5.4, 9.2)
+    for x, *lines in [
+        (1.0875, "input x", "with padding"),
+        (2.8375, "kernels w", "0 and 1"),
+        (4.0875, "window", "× kernel"),
+        (4.98, "sum of", "these"),
+    ]:
+        _write(ax, x, 8.96, *lines)
+    for d, padded in enumerate(layer.padded):
+        y0 = 8.2625 - 2.3 * d
+        pixels = np.pad(np.ones_like(layer.x[d]), layer.padding)
+        looks = np.where(pixels, "input", "padding")
+        _numbers(ax, (0.125, y0), side, padded, looks)
+        _outline(ax, (0.125 + left * side, y0 - top * side), size * side)
+        _write(ax, 1.0875, y0 + 0.07, f"x[{d}]")
+        for k, name in enumerate(("kernel 0", "kernel 1")):
+            at = y0 - k * (len(padded) - size) * side
+            _numbers(ax, (2.425, at), side, layer.w[k, d], name)
+            _numbers(ax, (3.675, at), side, products[k, d], "products")
+            _write(ax, 2.8375, at + 0.07, f"w[{k}, {d}]")
+            middle = at - size * side / 2
+            _arrow(ax, (3.31, middle), (3.61, middle), "flow")
+            how = {"va": "center_baseline", "gid": "sum"}
+            _write(ax, 4.98, middle, _signed(sums[k, d]), **how)
+    for k, x0 in enumerate((0.125, 2.8375)):
+        y0 = 1.0
+        _numbers(ax, (x0, y0), side, y[k], f"map {k}")
+        _outline(ax, (x0 + column * side, y0 - row * side), side)
+        _write(ax, x0, y0 + 0.07, f"output y[{k}]", ha="left")
+        total = " ".join([_signed(sums[k, 0]), *(_added(n) for n in sums[k, 1:])])
+        _write(ax, x0 + 2.44, y0 - 0.2, total, ha="right")
+        bias = f"bias b[{k}]:  {_added(layer.b[k])}"
+        _write(ax, x0 + 2.44, y0 - 0.48, bias, ha="right", color=BIAS)
+        result = f"y[{k}, {row}, {column}] = {_signed(y[k, row, column])}"
+        _write(ax, x0 + 2.44, y0 - 0.76, result, ha="right")
+    return ax.figure
+
+
+# Fill, rim and hatching of the numbers of a convolution. A kernel and its map agree.
+CELLS = {
+    "input": (INPUT, "#777777", ""),
+    "padding": ("#F4F4F4", "#777777", "//"),
+    "kernel 0": (BEFORE, WEIGHT, ""),
+    "kernel 1": (AFTER, WEIGHT, ".."),
+    "map 0": (BEFORE, "#777777", ""),
+    "map 1": (AFTER, "#777777", ".."),
+    "products": ("white", "#999999", ""),
+}
+
+
+def _numbers(ax: Axes, corner, side: float, values: np.ndarray, looks) -> None:
+    """Write whole numbers, in a square each, downwards from an upper left corner."""
+    for (r, c), look in np.ndenumerate(np.broadcast_to(looks, values.shape)):
+        fill, edge, hatch = CELLS[look]
+        x, y = corner[0] + c * side, corner[1] - (r + 1) * side
+        # A hatching has the colour of the edge: one square for each of the two.
+        style = {"facecolor": fill, "hatch": hatch, "edgecolor": "#CCCCCC"}
+        ax.add_patch(Rectangle((x, y), side, side, linewidth=0, gid=look, **style))
+        style = {"fill": False, "edgecolor": edge, "linewidth": 0.8}
+        ax.add_patch(Rectangle((x, y), side, side, **style))
+        how = {"size": 11.5, "va": "center_baseline", "gid": look}
+        if look == "products":
+            how |= {"weight": "bold"} if values[r, c] else {"color": "#666666"}
+        _write(ax, x + side / 2, y + side / 2, _signed(values[r, c]), **how)
+
+
+def _outline(ax: Axes, corner, side: float) -> None:
+    """Draw the thick square around a window, or around its output."""
+    style = {"fill": False, "edgecolor": INK, "linewidth": 2.2, "gid": "window"}
+    ax.add_patch(Rectangle(corner, side, -side, **style))
+
+
+def _signed(number: int) -> str:
+    """Return a number with a true minus sign."""
+    return str(number).replace("-", "−")
+
+
+def _added(number: int) -> str:
+    """Return a number as what is added to a sum."""
+    return f"{'−' if number < 0 else '+'} {abs(number)}"

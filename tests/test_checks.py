@@ -123,6 +123,50 @@ CONFUSION_MATRIX = {
     "on paper": lambda *a: confusion(*a) + 1,
     "should have (10, 10)": lambda *a: confusion(*a)[:9],
 }
+
+
+def patches(x, w):
+    return x.unfold(0, len(w), 1).unfold(1, len(w), 1)
+
+
+def convolved(x, w):
+    return (patches(x, w) * w).sum((2, 3))
+
+
+def looped(x, w, rows=None, columns=None, add=torch.sum, size=None):
+    """As learners write it, with mistakes to order."""
+    size = size or len(w)
+    rows = rows or x.shape[0] - size + 1
+    columns = columns or x.shape[1] - size + 1
+    y = torch.empty(rows, columns)
+    for r in range(rows):
+        for c in range(columns):
+            y[r, c] = add(x[r : r + size, c : c + size] * w)
+    return y
+
+
+CONVOLVE = {
+    "Right": looped,
+    "turned by 180": lambda x, w: convolved(x, w.flip(0, 1)),
+    "the kernel's rows and columns": lambda x, w: convolved(x, w.T),
+    "the map's rows and columns": lambda x, w: convolved(x, w).T,
+    "this is the mean": lambda x, w: looped(x, w, add=torch.mean),
+    "products are not added up; each": lambda x, w: patches(x, w) * w,
+    "products of a window are not": lambda x, w: looped(x, w, add=lambda p: p),
+    "downwards only": lambda x, w: (patches(x, w) * w).sum(2),
+    "along rows only": lambda x, w: (patches(x, w) * w).sum(3),
+    "without the kernel": lambda x, w: patches(x, w).sum((2, 3)),
+    "it was padded": lambda x, w: convolved(F.pad(x, (1, 1, 1, 1)), w),
+    "the last windows run": lambda x, w: convolved(F.pad(x, (0, 2, 0, 2)), w),
+    "a window runs over": lambda x, w: looped(x, w, *x.shape),
+    "are missing": lambda x, w: convolved(x, w)[:-1, :-1],
+    "by its own size": lambda x, w: convolved(x, w)[:: len(w), :: len(w)],
+    "sums below 0": lambda x, w: convolved(x, w).relu(),
+    "[0, 0]": lambda x, w: F.conv2d(x[None, None], w[None, None]),
+    "not when it is wide": lambda x, w: looped(x, w, columns=len(x) - len(w) + 1),
+    "3 x 3 only": lambda x, w: looped(x, w, size=3),
+    "on paper": lambda x, w: convolved(x, w) + 1,
+}
 CHECKS = {
     checks.scale: SCALE,
     checks.softmax: SOFTMAX,
@@ -132,6 +176,7 @@ CHECKS = {
     checks.max_pool: MAX_POOL,
     checks.centre_of_mass: CENTRE_OF_MASS,
     checks.confusion_matrix: CONFUSION_MATRIX,
+    checks.convolve: CONVOLVE,
 }
 
 

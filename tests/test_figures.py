@@ -16,7 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from mnist_lesson.figures import (
+    CONVOLVED,
     POOLED,
+    draw_convolution,
     draw_lenet,
     draw_multilayer_perceptron,
     draw_pooling,
@@ -24,7 +26,7 @@ from mnist_lesson.figures import (
 )
 
 NETWORKS = [draw_softmax_regression, draw_multilayer_perceptron, draw_lenet]
-DRAWINGS = [*NETWORKS, draw_pooling]
+DRAWINGS = [*NETWORKS, draw_convolution, draw_pooling]
 PAGE = 400  # CSS pixels: the width at which everything must still be readable
 
 
@@ -104,6 +106,10 @@ def test_the_same_bytes_every_time_whatever_the_readers_style(draw):
 
 
 def test_texts_neither_overlap_nor_leave_the_figure(figure):
+    assert_apart(figure)
+
+
+def assert_apart(figure):
     boxes = {text: text.get_window_extent() for text in texts(figure)}
     for text, box in boxes.items():
         assert box.x0 >= 0 and box.x1 <= figure.bbox.width, text
@@ -341,3 +347,73 @@ def test_pooling_tells_its_windows_apart_without_colour():
         p.get_hatch() for p in draw_pooling().axes[0].patches if p.get_gid() == "fill"
     )
     assert len(hatches) == 4 and set(hatches.values()) == {2}
+
+
+# The 18 outputs of the source chapter's Fig. 4.
+FIG4 = [[[2, -2, -1], [2, -3, -3], [2, -1, -2]], [[-2, 4, -1], [3, 3, 0], [-2, 2, -1]]]
+
+
+def table(figure, look):
+    """Every number drawn with a look, from the top down and then to the right."""
+    drawn = [t for t in texts(figure) if t.get_gid() == look]
+    drawn.sort(key=lambda t: (-round(t.get_position()[1], 6), t.get_position()[0]))
+    return [int(t.get_text().replace("−", "-")) for t in drawn]
+
+
+def conv2d(layer):
+    x, w, b = (torch.from_numpy(a).float() for a in (layer.x, layer.w, layer.b))
+    return F.conv2d(x[None], w, b, layer.stride, layer.padding)[0]
+
+
+def test_convolution_shows_the_numbers_that_torch_gives():
+    y = conv2d(CONVOLVED)
+    assert y.tolist() == FIG4 == CONVOLVED.output.tolist()
+    figure = draw_convolution()
+    for k in (0, 1):
+        assert table(figure, f"map {k}") == y[k].flatten().tolist()
+        assert table(figure, f"kernel {k}") == CONVOLVED.w[k].flatten().tolist()
+    assert table(figure, "input") == CONVOLVED.x.flatten().tolist()
+    assert table(figure, "padding") == [0] * (7 * 7 - 5 * 5) * 3
+    biases = [text for text in words(figure) if "bias" in text]
+    assert [int(text.split("+")[1]) for text in biases] == CONVOLVED.b.tolist()
+
+
+@pytest.mark.parametrize("at", [(r, c) for r in range(3) for c in range(3)])
+def test_convolution_spells_out_any_output(at):
+    """The products drawn add up, by slice and with the bias, to the output named."""
+    figure = draw_convolution(*at)
+    assert_apart(figure)
+    products = np.array(table(figure, "products")).reshape(3, 2, 3, 3)
+    shown = [text.replace("−", "-") for text in words(figure)]
+    assert table(figure, "sum") == products.sum((2, 3)).flatten().tolist()
+    for k, y in enumerate(conv2d(CONVOLVED)):
+        named = f"y[{k}, {at[0]}, {at[1]}] = {int(y[at])}"
+        assert named in shown
+        slices = products[:, k].sum((1, 2))
+        assert slices.sum() + CONVOLVED.b[k] == y[at]
+        line = shown[shown.index(named) - 2].replace(" ", "")
+        assert sum(int(n) for n in re.findall(r"[+-]?\d+", line)) == slices.sum()
+        assert len(re.findall(r"\d+", line)) == 3
+
+
+def test_convolution_outlines_the_window_of_the_output():
+    """The rims drawn thick: a window in each slice, and its output in each map."""
+    figure = draw_convolution()
+    rims = [p for p in figure.axes[0].patches if p.get_gid() == "window"]
+    values = [
+        [t.get_text() for t in texts(figure) if rim.get_path()
+         .transformed(rim.get_patch_transform()).contains_point(t.get_position())]
+        for rim in rims
+    ]  # fmt: skip
+    padded = F.pad(torch.from_numpy(CONVOLVED.x), (1, 1, 1, 1))
+    windows = padded[:, 2:5, 4:7].flatten(1).tolist()
+    assert [[int(v) for v in window] for window in values[:3]] == windows
+    assert [window for window in values[3:]] == [["−3"], ["0"]]
+
+
+def test_convolution_tells_its_parts_apart_without_colour():
+    patches = draw_convolution().axes[0].patches
+    hatch = {p.get_gid(): p.get_hatch() for p in patches if p.get_linewidth() == 0}
+    assert hatch["padding"] and not hatch["input"]
+    assert not hatch["kernel 0"] and not hatch["map 0"]
+    assert hatch["kernel 1"] == hatch["map 1"] != hatch["padding"]
