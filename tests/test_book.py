@@ -1,11 +1,13 @@
 """Build the book as `make book` does, and look at what came out."""
 
 import html.parser
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -97,6 +99,27 @@ def test_links_within_the_book_lead_somewhere(book, name):
             assert anchor in Page(target).ids, link
 
 
+def test_everything_of_the_source_chapter_has_its_place():
+    """Each link in the tables of CONTRIBUTING.md names a heading that is there."""
+    tables = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("| in the source |")
+    assert [len(re.findall(r"^\| (?!where)", t, re.M)) for t in tables[1:]] == [23, 14]
+    links = re.findall(r"\[([^]]+)\]\(([^)]+\.(?:ipynb|md))\)", "".join(tables[1:]))
+    assert len({file for _, file in links if "notebooks" in file}) == 10
+    for heading, file in links:
+        text = (ROOT / file).read_text("utf-8")
+        if file.endswith(".ipynb"):
+            cells = nbformat.reads(text, as_version=4).cells
+            text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+        assert re.search(rf"^##? {re.escape(heading)}$", text, re.M), (heading, file)
+
+
+def test_papers_that_chapters_cite_are_among_the_references():
+    known = (ROOT / "book" / "references.bib").read_text("utf-8").lower()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for doi in re.findall(r"https://doi\.org/([^)\s\"]+)", path.read_text("utf-8")):
+            assert f"doi = {{{doi.lower()}}}" in known, (path.name, doi)
+
+
 def test_references_come_from_bibtex(book):
     page = Page(book / "book" / "references.html")
     keys = [
@@ -104,6 +127,7 @@ def test_references_come_from_bibtex(book):
         for line in (ROOT / "book" / "references.bib").read_text("utf-8").splitlines()
         if line.startswith("@")
     ]
-    assert len(keys) > 5
-    dois = [link for link in page.links if "doi.org" in link]
-    assert len(dois) >= len(keys) - 1
+    assert len(keys) > 5 and len(set(keys)) == len(keys)
+    text = (ROOT / "book" / "references.bib").read_text("utf-8")
+    for doi in re.findall(r"doi = \{([^}]+)\}", text):
+        assert f"https://doi.org/{doi}" in page.links, doi
