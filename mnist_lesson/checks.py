@@ -382,7 +382,92 @@ def _compare_maps(function: Callable, image, kernel, hint: str) -> None:
         raise _Mistake(hint or mistake) from None
 
 
+@_check
+def momentum_step(function: Callable) -> str:
+    """Check a step of momentum, as `torch.optim.SGD` takes it without Nesterov's form.
+
+    The function takes a parameter, its gradient, its velocity, the learning rate and
+    the momentum, and gives back the new parameter and the new velocity.
+    """
+    p = torch.tensor([[1.0, -2.0, 0.5], [3.0, 0.25, -1.0]])
+    g = torch.tensor([[0.5, 1.0, -2.0], [0.75, -0.5, 1.5]])
+    v = torch.tensor([[2.0, -1.0, 0.25], [1.0, 3.0, -0.5]])
+    for eta, mu in ((0.2, 0.9), (0.5, 0.25)):  # two: neither may be written in
+        answer = _run(function, p, g, v, eta, mu)
+        if (
+            not isinstance(answer, tuple | list)
+            or len(answer) != 2
+            or not all(isinstance(part, torch.Tensor) for part in answer)
+        ):
+            raise _Mistake(
+                f"your function gives a {type(answer).__name__}, not two tensors, the "
+                "new parameter and the new velocity; return parameter, velocity"
+            )
+        pair = [_numbers(part) for part in answer]
+        for name, part in zip(("parameter", "velocity"), pair, strict=True):
+            if part.shape != p.shape:
+                raise _Mistake(
+                    f"the {name} has shape {tuple(part.shape)}, but should have "
+                    f"{tuple(p.shape)}, as before the step"
+                )
+        w, inside, damped = mu * v + g, mu * v + eta * g, mu * v + (1 - mu) * g
+        mistakes = {
+            "the step goes uphill; subtract the velocity, don't add it": (
+                p + eta * w,
+                w,
+            ),
+            "the parameter follows the gradient alone; move it by the new velocity": (
+                p - eta * g,
+                w,
+            ),
+            "the old velocity is left out; the new one is momentum times the old one, "
+            "plus the gradient": (p - eta * g, g),
+            "the parameter is right, but the velocity is not kept; give back the new "
+            "one": (p - eta * w, v),
+            "the parameter moved by the old velocity; renew it first": (p - eta * v, w),
+            "the parameter is where it was; subtract learning rate times velocity": (
+                p,
+                w,
+            ),
+            "the learning rate is inside the velocity; from a velocity of 0 and while "
+            "the rate stays the same that takes the same steps, but PyTorch keeps the "
+            "rate out of it: v = momentum * v + g, then p - learning_rate * v": (
+                p - inside,
+                inside,
+            ),
+            "the learning rate is in it twice, in the velocity and in the step": (
+                p - eta * inside,
+                inside,
+            ),
+            "the learning rate is not used": (p - w, w),
+            "the gradient is multiplied by 1 - momentum; PyTorch adds all of it": (
+                p - eta * damped,
+                damped,
+            ),
+            "the old velocity is kept whole; multiply it by the momentum": (
+                p - eta * (v + g),
+                v + g,
+            ),
+            "this is Nesterov's form, which looks a step ahead; here the parameter "
+            "moves by the new velocity itself": (p - eta * (g + mu * w), w),
+            "the velocity has the wrong sign; it sums up gradients, and the step "
+            "subtracts it": (p + eta * (mu * v - g), mu * v - g),
+            "the parameter comes first, then the velocity": (w, p - eta * w),
+        }
+        _compare(
+            torch.stack(pair),
+            torch.stack([p - eta * w, w]),
+            {hint: torch.stack(mistaken) for hint, mistaken in mistakes.items()},
+        )
+    return "the velocity keeps its share and takes up the gradient; the step follows it"
+
+
 def _call(function: Callable, *arguments) -> torch.Tensor:
+    """Call a learner's function that gives numbers."""
+    return _numbers(_run(function, *arguments))
+
+
+def _run(function: Callable, *arguments):
     """Call a learner's function; whatever goes wrong becomes a hint."""
     if not callable(function):
         raise _Mistake(
@@ -400,6 +485,11 @@ def _call(function: Callable, *arguments) -> torch.Tensor:
         ) from error
     if answer is None:
         raise _Mistake("your function gives nothing back; does it end in return?")
+    return answer
+
+
+def _numbers(answer) -> torch.Tensor:
+    """Turn what a function gave back into a tensor, or say that it can't be."""
     try:
         return torch.as_tensor(answer).detach().to(torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:

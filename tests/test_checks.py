@@ -167,6 +167,46 @@ CONVOLVE = {
     "3 x 3 only": lambda x, w: looped(x, w, size=3),
     "on paper": lambda x, w: convolved(x, w) + 1,
 }
+
+
+def moved(p, g, v, eta, mu):
+    """In place, as many will write it."""
+    v *= mu
+    v += g
+    p -= eta * v
+    return p, v
+
+
+MOMENTUM_STEP = {
+    "Right": lambda p, g, v, eta, mu: (p - eta * (mu * v + g), mu * v + g),
+    "uphill": lambda p, g, v, eta, mu: (p + eta * (mu * v + g), mu * v + g),
+    "gradient alone": lambda p, g, v, eta, mu: (p - eta * g, mu * v + g),
+    "left out": lambda p, g, v, eta, mu: (p - eta * g, g),
+    "not kept": lambda p, g, v, eta, mu: (p - eta * (mu * v + g), v),
+    "moved by the old": lambda p, g, v, eta, mu: (p - eta * v, mu * v + g),
+    "where it was": lambda p, g, v, eta, mu: (p, mu * v + g),
+    "inside the velocity": lambda p, g, v, eta, mu: (
+        p - (mu * v + eta * g),
+        mu * v + eta * g,
+    ),
+    "in it twice": lambda p, g, v, eta, mu: moved(p, eta * g, v, eta, mu),
+    "rate is not used": lambda p, g, v, eta, mu: moved(p, g, v, 1, mu),
+    "1 - momentum": lambda p, g, v, eta, mu: moved(p, (1 - mu) * g, v, eta, mu),
+    "kept whole": lambda p, g, v, eta, mu: moved(p, g, v, eta, 1),
+    "Nesterov": lambda p, g, v, eta, mu: (
+        p - eta * (g + mu * (mu * v + g)),
+        mu * v + g,
+    ),
+    "wrong sign": lambda p, g, v, eta, mu: moved(p, -g, v, -eta, mu),
+    "comes first": lambda *a: moved(*a)[::-1],
+    "gives a Tensor, not two": lambda *a: moved(*a)[0],
+    "the velocity has shape (3,)": lambda *a: (moved(*a)[0], moved(*a)[1][0]),
+    "the parameter has shape ()": lambda *a: (a[0].sum(), moved(*a)[1]),
+    "gives a tuple, not two": lambda *a: (1.0, moved(*a)[1]),
+    "nothing back": lambda *a: None,
+    "raised TypeError": lambda p, g: p,
+    "on paper": lambda p, g, v, eta, mu: moved(p, g, v, 0.2, 0.9),
+}
 CHECKS = {
     checks.scale: SCALE,
     checks.softmax: SOFTMAX,
@@ -177,6 +217,7 @@ CHECKS = {
     checks.centre_of_mass: CENTRE_OF_MASS,
     checks.confusion_matrix: CONFUSION_MATRIX,
     checks.convolve: CONVOLVE,
+    checks.momentum_step: MOMENTUM_STEP,
 }
 
 
