@@ -1,0 +1,148 @@
+/* What the labs share: figures that compute, in the page itself.
+
+   A page holds a placeholder, <div data-lab="pooling">…</div>; what stands in it is for
+   readers without JavaScript. When it comes near the screen, labs/pooling.js is loaded
+   and draws into it. Scripts are loaded by script elements, not by fetch or as modules,
+   so that a book opened from a disk works, too. */
+"use strict";
+
+const lab = (() => {
+  const folder = document.currentScript.src.replace(/[^/]*$/, "");
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const parts = new Map(); // name → promise of what the script defined
+  const arrived = new Map(); // name → what ends the waiting for it
+
+  /* A script of this folder says what it has: a lab, a function of its placeholder;
+     or something that other scripts need. */
+  function define(name, part) {
+    (arrived.get(name) ?? (() => parts.set(name, Promise.resolve(part))))(part);
+  }
+
+  /* Load labs/NAME.js once; a promise of what it defined. */
+  function load(name) {
+    if (!parts.has(name)) {
+      parts.set(name, new Promise((resolve, reject) => {
+        arrived.set(name, resolve);
+        const script = make("script", { src: `${folder}${name}.js` });
+        script.onerror = () => reject(new Error(`${name}.js could not be loaded`));
+        document.head.append(script);
+      }));
+    }
+    return parts.get(name);
+  }
+
+  /* Put a lab in its place; if that fails, what stands there stays, with a sentence. */
+  async function open(place) {
+    const root = make("section", { class: "lab" });
+    try {
+      const build = await load(place.dataset.lab);
+      await build(root);
+      place.replaceChildren(root);
+    } catch (error) {
+      console.error(error);
+      place.append(make("p", { class: "lab-status" },
+        `This interactive figure could not start (${error.message}); the text stands by itself.`));
+    }
+  }
+
+  const svgNames = new Set("svg g rect circle line path polyline polygon text tspan title defs marker pattern".split(" "));
+
+  /* Make an element; svg names give svg elements. Attributes beginning with "on" are
+     listeners, null and false are left out; children are elements or texts. */
+  function make(name, attributes = {}, ...children) {
+    const element = svgNames.has(name)
+      ? document.createElementNS("http://www.w3.org/2000/svg", name)
+      : document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+      else if (value !== null && value !== false) element.setAttribute(key, value);
+    }
+    element.append(...children.flat());
+    return element;
+  }
+
+  function button(text, press, attributes = {}) {
+    return make("button", { type: "button", ...attributes, onclick: press }, text);
+  }
+
+  /* A labelled slider; `show` turns its number into words, for eyes and ears alike. */
+  function slider(text, { min, max, step = "any", value, show = String }, change) {
+    const output = make("output", {}, show(value));
+    const input = make("input", {
+      type: "range", min, max, step, value, "aria-valuetext": show(value),
+      oninput() {
+        output.textContent = show(input.valueAsNumber);
+        input.setAttribute("aria-valuetext", output.textContent);
+        change(input.valueAsNumber);
+      },
+    });
+    return make("label", { class: "lab-control" }, make("span", {}, text), input, output);
+  }
+
+  /* A labelled field for one number. What is no number, or out of bounds, is said in
+     words beside it, and `change` is not called: the lab goes on with the last good one. */
+  function field(text, { min = -Infinity, max = Infinity, whole = false, value }, change) {
+    const hint = make("span", { class: "lab-hint", role: "alert" });
+    const input = make("input", {
+      type: "text", inputmode: whole && min >= 0 ? "numeric" : "text", value, size: 4, autocomplete: "off",
+      oninput() {
+        const number = input.value.trim() === "" ? NaN : Number(input.value.replace(",", ".").replace("−", "-"));
+        const good = Number.isFinite(number) && number >= min && number <= max && (!whole || Number.isInteger(number));
+        const bounds = min > -Infinity && max < Infinity ? ` from ${min} to ${max}` : "";
+        hint.textContent = good ? "" : `Enter a ${whole ? "whole " : ""}number${bounds}.`;
+        input.setAttribute("aria-invalid", String(!good));
+        if (good) change(number);
+      },
+    });
+    return make("label", { class: "lab-control" }, make("span", {}, text), input, hint);
+  }
+
+  /* A labelled list to choose from; options are [value, text] pairs. */
+  function choice(text, options, value, change) {
+    const select = make("select", { onchange: () => change(select.value) },
+      options.map(([key, name]) => make("option", { value: key, selected: key === value }, name)));
+    return make("label", { class: "lab-control" }, make("span", {}, text), select);
+  }
+
+  /* A line that screen readers speak when it changes; returns the element. */
+  function status() {
+    return make("p", { class: "lab-status", role: "status", "aria-live": "polite" });
+  }
+
+  /* Call `step` before each frame while running, and only while `root` is on screen. */
+  function animation(root, step) {
+    let running = false, seen = false, frame = 0;
+    const next = () => {
+      cancelAnimationFrame(frame);
+      if (running && seen) frame = requestAnimationFrame((time) => { step(time); next(); });
+    };
+    new IntersectionObserver((entries) => {
+      seen = entries.at(-1).isIntersecting;
+      next();
+    }).observe(root);
+    return {
+      start() { running = true; next(); },
+      stop() { running = false; },
+      get running() { return running; },
+    };
+  }
+
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (isIntersecting) {
+        near.unobserve(target);
+        open(target);
+      }
+    }
+  }, { rootMargin: "300px" });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const places = document.querySelectorAll("[data-lab]");
+    if (places.length) {
+      document.head.append(make("link", { rel: "stylesheet", href: `${folder}lab.css` }));
+    }
+    places.forEach((place) => near.observe(place));
+  });
+
+  return { define, load, make, button, slider, field, choice, status, animation, still };
+})();
