@@ -8,7 +8,20 @@ import torch
 from torch import nn
 
 
-class SoftmaxRegression(nn.Sequential):
+class Layers(nn.Sequential):
+    """A list of layers; a slice of it, such as `model[:3]`, is a plain `nn.Sequential`.
+
+    (PyTorch would hand the layers of a slice to the constructor of the model's own
+    class, and those below take none.)
+    """
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return nn.Sequential(*list(self)[index])
+        return super().__getitem__(index)
+
+
+class SoftmaxRegression(Layers):
     """Softmax regression: ten linear scores, one for each digit; 7,850 parameters."""
 
     def __init__(self):
@@ -18,7 +31,7 @@ class SoftmaxRegression(nn.Sequential):
         )
 
 
-class MultilayerPerceptron(nn.Sequential):
+class MultilayerPerceptron(Layers):
     """Fully connected layers with an activation between them; 109,386 parameters.
 
     Parameters
@@ -43,7 +56,7 @@ class MultilayerPerceptron(nn.Sequential):
                 nn.init.zeros_(layer.bias)
 
 
-class LeNet(nn.Sequential):
+class LeNet(Layers):
     """The source chapter's convolutional network; 33,580 parameters.
 
     It calls this network LeNet-5; `LeNet5` is the one of 1998.
@@ -65,11 +78,12 @@ class LeNet(nn.Sequential):
         )
 
 
-class LeNet5(nn.Sequential):
-    """LeNet-5 as published, but for its output layer; 60,850 parameters.
+class LeNet5(Layers):
+    """LeNet-5 as published, but for its two ends; 60,850 parameters.
 
     The published output layer compares 84 units with fixed pictures of the characters
-    (60,000 parameters in all); here ten linear units give logits instead.
+    (60,000 parameters in all); here ten linear units give logits instead. And images
+    come as `to_input` scales them, from -1 to 1; the paper chose other numbers.
 
     Source: LeCun, Bottou, Bengio and Haffner, *Gradient-Based Learning Applied to
     Document Recognition*, 1998, section II.B, https://doi.org/10.1109/5.726791.
@@ -79,8 +93,10 @@ class LeNet5(nn.Sequential):
         super().__init__(
             nn.ConstantPad2d(2, -1.0),  # paper all round: (N, 1, 32, 32)
             nn.Conv2d(1, 6, kernel_size=5),  # C1 → (N, 6, 28, 28)
+            ScaledTanh(),
             Subsampling(6),  # S2 → (N, 6, 14, 14)
             PartlyConnected(),  # C3 → (N, 16, 10, 10)
+            ScaledTanh(),
             Subsampling(16),  # S4 → (N, 16, 5, 5)
             nn.Conv2d(16, 120, kernel_size=5),  # C5 → (N, 120, 1, 1)
             ScaledTanh(),

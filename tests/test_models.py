@@ -3,7 +3,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mnist_lesson import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
+from mnist_lesson import (
+    LeNet,
+    LeNet5,
+    MultilayerPerceptron,
+    SoftmaxRegression,
+    models,
+)
 
 
 def images(count=3):
@@ -35,6 +41,21 @@ def test_parameters_and_logits(make, parameters):
     assert logits.min() < 0
     F.cross_entropy(logits, torch.tensor([1, 2, 3])).backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "make", [SoftmaxRegression, MultilayerPerceptron, LeNet, LeNet5]
+)
+def test_a_slice_of_a_model_is_a_part_of_it(make):
+    model = make()
+    first, rest = model[:2], model[2:]
+    assert type(first) is nn.Sequential
+    assert list(first) + list(rest) == list(model)  # the same layers, not copies
+    assert torch.equal(rest(first(images())), model(images()))
+    assert list(model[::-1]) == list(model)[::-1]
+    assert model[0] is next(iter(model)) and model[-1] is list(model)[-1]
+    with pytest.raises(IndexError):
+        model[99]
 
 
 def test_softmax_regression_is_one_linear_layer():
@@ -78,24 +99,29 @@ def test_lenet5_is_the_network_of_1998():
             lambda *args: shapes.append(tuple(args[2].shape[1:]))
         )
     model(images())
-    assert shapes[:6] == [
+    assert list(dict.fromkeys(shapes)) == [
         (1, 32, 32),
         (6, 28, 28),
         (6, 14, 14),
         (16, 10, 10),
         (16, 5, 5),
         (120, 1, 1),
+        (120,),
+        (84,),
+        (10,),
     ]
-    assert shapes[-3:] == [(84,), (84,), (10,)]
+    # "Units in layers up to F6" squash their sums (the paper, section II.B).
+    squashing = [type(layer) for layer in model.modules()].count(models.ScaledTanh)
+    assert squashing == 6  # C1, S2, C3, S4, C5, F6
     # "f(1) = 1 and f(-1) = -1" (the paper, appendix A)
-    squash = model[6]
+    squash = models.ScaledTanh()
     assert torch.allclose(
         squash(torch.tensor([1.0, -1.0])), torch.tensor([1.0, -1.0]), atol=1e-4
     )
 
 
 def test_c3_sees_the_maps_of_the_papers_table():
-    c3 = LeNet5()[3]
+    c3 = next(m for m in LeNet5() if isinstance(m, models.PartlyConnected))
     connections = torch.zeros(16, 6, dtype=torch.int)
     for map_ in range(6):
         x = torch.zeros(1, 6, 14, 14)
