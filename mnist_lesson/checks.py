@@ -462,6 +462,44 @@ def momentum_step(function: Callable) -> str:
     return "the velocity keeps its share and takes up the gradient; the step follows it"
 
 
+@_check
+def hidden_gradient(function: Callable) -> str:
+    """Check one step of backpropagation, through the ReLU of a hidden layer.
+
+    From the derivative of the cost by the sums above, (N, K), the weights above,
+    (K, M), and the hidden outputs, (N, M), to that by the hidden sums, (N, M).
+    """
+    # As many units above as below: a transposed W must not give itself away.
+    delta = torch.tensor([[0.2, -0.5, 0.3], [-0.1, 0.4, -0.3]])
+    W = torch.tensor([[1.0, -2.0, 0.5], [0.5, 1.5, -1.0], [2.0, 0.25, 3.0]])
+    H = torch.tensor([[1.5, 0.0, 2.0], [0.0, 0.5, 3.0]])
+    arriving, active = delta @ W, (H > 0).float()
+    right = arriving * active
+    _compare(
+        _call(function, delta, W, H),
+        right,
+        {
+            "where ReLU gave 0 nothing passes; multiply by H > 0 (H >= 0 is always "
+            "true)": arriving,
+            "nothing passes where ReLU gave 0, and all where it gave more; this is the "
+            "other way round": arriving * (1 - active),
+            "multiply by 1 where H is above 0, not by H itself": arriving * H,
+            "W is the wrong way round; delta has a column for each row of W, so delta "
+            "@ W": (delta @ W.T) * active,
+            "first back through the weights, then through ReLU; H belongs to the sums "
+            "below": (delta * active) @ W,
+            "H (1 - H) is for the sigmoid; ReLU's derivative is 1 or 0": (
+                arriving * H * (1 - H)
+            ),
+            "delta is a mean over the batch already; do not divide by N again": (
+                right / len(delta)
+            ),
+            "the sign is wrong; the step against the gradient comes later": -right,
+        },
+    )
+    return "back through the weights, and on where ReLU let something pass"
+
+
 def _call(function: Callable, *arguments) -> torch.Tensor:
     """Call a learner's function that gives numbers."""
     return _numbers(_run(function, *arguments))

@@ -207,6 +207,21 @@ MOMENTUM_STEP = {
     "raised TypeError": lambda p, g: p,
     "on paper": lambda p, g, v, eta, mu: moved(p, g, v, 0.2, 0.9),
 }
+
+
+HIDDEN_GRADIENT = {
+    "Right": lambda delta, W, H: (delta @ W) * (H > 0),
+    "H >= 0 is always true": lambda delta, W, H: (delta @ W) * (H >= 0),
+    "other way round": lambda delta, W, H: (delta @ W) * (H == 0),
+    "not by H itself": lambda delta, W, H: (delta @ W) * H,
+    "W is the wrong way round": lambda delta, W, H: (delta @ W.T) * (H > 0),
+    "first back through the weights": lambda delta, W, H: (delta * (H > 0)) @ W,
+    "for the sigmoid": lambda delta, W, H: (delta @ W) * H * (1 - H),
+    "divide by N again": lambda delta, W, H: (delta @ W) * (H > 0) / len(delta),
+    "sign is wrong": lambda delta, W, H: -(delta @ W) * (H > 0),
+    "on paper": lambda delta, W, H: (delta @ W) * (H > 1),
+    "has shape (3, 2)": lambda delta, W, H: ((delta @ W) * (H > 0)).T,
+}
 CHECKS = {
     checks.scale: SCALE,
     checks.softmax: SOFTMAX,
@@ -218,6 +233,7 @@ CHECKS = {
     checks.confusion_matrix: CONFUSION_MATRIX,
     checks.convolve: CONVOLVE,
     checks.momentum_step: MOMENTUM_STEP,
+    checks.hidden_gradient: HIDDEN_GRADIENT,
 }
 
 
@@ -235,6 +251,16 @@ def test_the_cases_of_the_output_size_are_right():
     for w, f, s, p in [(28, 5, 1, 0), (5, 3, 2, 1), (7, 2, 2, 0)]:
         size = F.conv2d(torch.zeros(1, 1, w, w), torch.zeros(1, 1, f, f), None, s, p)
         assert OUTPUT_SIZE["Right"](w, f, s, p) == size.shape[-1]
+
+
+def test_the_gradient_of_the_hidden_sums_is_autograds():
+    torch.manual_seed(0)
+    A, W = torch.randn(4, 5, requires_grad=True), torch.randn(3, 5)
+    H = A.relu()
+    Z = H @ W.T
+    Z.retain_grad()
+    F.cross_entropy(Z, torch.tensor([0, 1, 2, 1])).backward()
+    assert torch.allclose(HIDDEN_GRADIENT["Right"](Z.grad, W, H), A.grad)
 
 
 def spoil(*arguments):
