@@ -1,10 +1,7 @@
-"""Build the book as `make book` does, and look at what came out."""
+"""The book as `make book` builds it: its pages, links and pictures."""
 
 import html.parser
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -16,23 +13,6 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
 PAGES = [TOC["root"]] + [
     chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]
 ]
-JUPYTER_BOOK = Path(sys.executable).parent / "jupyter-book"
-SOURCES = ["_config.yml", "_toc.yml", "book", "notebooks"]
-
-
-@pytest.fixture(scope="session")
-def book(tmp_path_factory):
-    """The built book; from a copy, so that a reader's own _build/ stays as it is."""
-    folder = tmp_path_factory.mktemp("book")
-    for name in SOURCES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    done = subprocess.run(
-        [JUPYTER_BOOK, "build", ".", "-W", "-n", "--keep-going"],
-        cwd=folder, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder / "_build" / "html"
 
 
 class Page(html.parser.HTMLParser):

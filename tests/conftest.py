@@ -1,0 +1,55 @@
+"""The built book, and a real browser to read it with."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+JUPYTER_BOOK = Path(sys.executable).parent / "jupyter-book"
+SOURCES = ["_config.yml", "_toc.yml", "book", "notebooks"]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory):
+    """Build the book from a copy, so that a reader's own _build/ stays as it is."""
+    folder = tmp_path_factory.mktemp("book")
+    for name in SOURCES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    done = subprocess.run(
+        [JUPYTER_BOOK, "build", ".", "-W", "-n", "--keep-going"],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Start Chromium or Chrome, without a window."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser is installed; tried {', '.join(BROWSERS)}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """Open a page as wide as a laptop's, and fail when its scripts do."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    errors = []
+    page.on("pageerror", errors.append)
+    yield page
+    page.close()
+    assert not errors

@@ -1,0 +1,104 @@
+"""The labs: figures that compute, driven in a real browser.
+
+What they compute is compared with PyTorch and with the package; how they behave, with
+what a reader does: mouse, keys, a narrow screen, no JavaScript, nonsense in a field.
+"""
+
+from pathlib import Path
+
+import pytest
+
+LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
+PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
+<script src="{labs}/lab.js" defer></script></head>
+<body><div style="height: {above}px"></div><div data-lab="{name}">{fallback}</div></body>
+"""
+
+
+@pytest.fixture
+def lab(page, tmp_path):
+    """Open a page from the disk that holds a lab, wait for it, and return the page."""
+
+    def open_lab(name, above=0, fallback="A figure.", folder=LABS, wait=True):
+        path = tmp_path / f"{name}.html"
+        path.write_text(
+            PAGE.format(labs=folder.as_uri(), name=name, above=above, fallback=fallback)
+        )
+        page.goto(path.as_uri())
+        if wait:
+            page.wait_for_selector("[data-lab] > .lab")
+        return page
+
+    return open_lab
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    """Make a folder with lab.js, for labs that are made up."""
+    for name in ("lab.js", "lab.css"):
+        (tmp_path / name).write_text((LABS / name).read_text("utf-8"), "utf-8")
+    return tmp_path
+
+
+def test_a_lab_takes_the_place_of_its_fallback(lab, scratch):
+    (scratch / "hello.js").write_text(
+        'lab.define("hello", (root) => root.append(lab.make("p", {}, "here")));'
+    )
+    page = lab("hello", folder=scratch)
+    assert page.inner_text("[data-lab]") == "here"
+
+
+def test_a_lab_is_loaded_only_when_it_comes_near(lab, scratch):
+    (scratch / "far.js").write_text(
+        'window.loaded = true; lab.define("far", (root) => root.append("here"));'
+    )
+    page = lab("far", above=5_000, folder=scratch, wait=False)
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.loaded") is None
+    assert page.inner_text("[data-lab]") == "A figure."
+    page.evaluate("window.scrollTo(0, 4600)")
+    page.wait_for_selector("[data-lab] > .lab")
+
+
+@pytest.mark.parametrize(
+    "script", [None, 'lab.define("broken", () => { throw new Error("no luck"); });']
+)
+def test_what_a_lab_stands_for_stays_when_it_fails(lab, scratch, script):
+    if script:
+        (scratch / "broken.js").write_text(script)
+    page = lab("broken", folder=scratch, wait=False)
+    page.wait_for_selector(".lab-status")
+    assert page.inner_text("[data-lab]").startswith("A figure.")
+    assert "could not start" in page.inner_text(".lab-status")
+
+
+def test_nonsense_in_a_field_is_said_and_not_used(lab, scratch):
+    (scratch / "field.js").write_text(
+        """window.got = [];
+        lab.define("field", (root) => root.append(lab.field("stride",
+            { min: 1, max: 5, whole: true, value: 2 }, (n) => window.got.push(n))));"""
+    )
+    page = lab("field", folder=scratch)
+    for text in ("NaN", "", "1e999", "2.5", "9", "-3", "abc"):
+        page.get_by_label("stride").fill(text)
+        assert "Enter a whole number from 1 to 5." in page.inner_text(".lab-hint")
+    assert page.evaluate("window.got") == []
+    page.get_by_label("stride").fill("3")
+    assert page.inner_text(".lab-hint") == "" and page.evaluate("window.got") == [3]
+
+
+def test_motion_runs_only_on_screen(lab, scratch):
+    (scratch / "motion.js").write_text(
+        """window.frames_drawn = 0;
+        lab.define("motion", (root) => {
+          root.append("here");
+          lab.animation(root, () => window.frames_drawn++).start();
+        });"""
+    )
+    page = lab("motion", folder=scratch)
+    page.wait_for_function("window.frames_drawn > 5")
+    page.evaluate("document.body.style.paddingTop = '9000px'")
+    page.wait_for_timeout(200)
+    drawn = page.evaluate("window.frames_drawn")
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.frames_drawn") == drawn
