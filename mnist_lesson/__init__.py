@@ -14,7 +14,7 @@ from .models import (
     LeNet,
     LeNet5,
     MultilayerPerceptron,
-    RandomAffine,
+    RandomDistortion,
     SoftmaxRegression,
 )
 from .plotting import CostLogger, CostPlotter, show_digits, show_maps, show_recognition
@@ -44,7 +44,7 @@ __all__ = [
     "LeNet5",
     "Mnist",
     "MultilayerPerceptron",
-    "RandomAffine",
+    "RandomDistortion",
     "Recognition",
     "SoftmaxRegression",
     "Trainer",

@@ -159,35 +159,54 @@ class PartlyConnected(nn.Module):
         return torch.cat([conv(x[:, inputs]) for conv, inputs in pairs], dim=1)
 
 
-class RandomAffine(nn.Module):
-    """Augmentation as a layer: while training, it bends and moves each image anew.
+class RandomDistortion(nn.Module):
+    """Augmentation as a layer: while training, it bends each image anew, like rubber.
 
-    The pixel at (x, y) is fetched from A (x, y) + t. A is the unit matrix with a random
-    number added to each of its four entries, which turns, stretches and slants the
-    image all at once; t moves it. What comes in from outside is paper. Like dropout,
-    it does nothing while the model is evaluated.
+    The pixel at (x, y) is fetched from A (x, y) + t + d(x, y). A is the unit matrix
+    with a random number added to each of its four entries, which turns, stretches and
+    slants the image; t moves it; d moves every part of it a little differently. What
+    comes in from outside is paper. Like dropout, it does nothing while the model is
+    evaluated.
 
     Parameters
     ----------
     bend
         The random entries of A lie between this and its negative.
     shift
-        The largest move to each side, in pixels.
+        The largest t to each side, in pixels.
+    wobble
+        The largest d to each side, in pixels, at the 5x5 points where it is drawn; it
+        is interpolated between them.
+
+    Source: the idea of elastic distortions is from Simard, Steinkraus and Platt 2003,
+    https://doi.org/10.1109/ICDAR.2003.1227801.
     """
 
-    def __init__(self, bend: float = 0.15, shift: float = 2.0):
+    POINTS = (5, 5)
+
+    def __init__(self, bend: float = 0.1, shift: float = 1.0, wobble: float = 1.2):
         super().__init__()
-        self.bend, self.shift = bend, shift
+        self.bend, self.shift, self.wobble = bend, shift, wobble
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 1, H, W) → the same shape; interpolated between pixels."""
         if not self.training:
             return x
-        # affine_grid counts from -1 to 1 across the image.
-        most = x.new_tensor([self.bend, self.bend, 2 * self.shift / x.shape[-1]])
-        change = most * (2 * torch.rand(len(x), 2, 3, device=x.device) - 1)
+        pixel = 2 / x.shape[-1]  # affine_grid counts from -1 to 1 across the image
+
+        def noise(*shape):
+            return 2 * torch.rand(len(x), *shape, device=x.device) - 1
+
+        change = x.new_tensor([self.bend, self.bend, pixel * self.shift]) * noise(2, 3)
         places = nn.functional.affine_grid(
             torch.eye(2, 3, device=x.device) + change, x.shape, align_corners=False
         )
+        moves = nn.functional.interpolate(
+            pixel * self.wobble * noise(2, *self.POINTS),
+            x.shape[-2:],
+            mode="bicubic",
+            align_corners=True,
+        )
+        places = places + moves.permute(0, 2, 3, 1)
         # Paper is -1, but grid_sample fills up with 0.
         return nn.functional.grid_sample(x + 1, places, align_corners=False) - 1

@@ -7,7 +7,7 @@ from mnist_lesson import (
     LeNet,
     LeNet5,
     MultilayerPerceptron,
-    RandomAffine,
+    RandomDistortion,
     SoftmaxRegression,
     models,
 )
@@ -135,7 +135,7 @@ def test_c3_sees_the_maps_of_the_papers_table():
 
 
 def test_augmentation_happens_only_while_training():
-    layer = RandomAffine()
+    layer = RandomDistortion()
     assert not list(layer.parameters())
     assert torch.equal(layer.eval()(images()), images())
     x = images()
@@ -148,7 +148,7 @@ def test_augmentation_happens_only_while_training():
 
 
 def test_augmentation_without_change_is_none():
-    layer = RandomAffine(bend=0, shift=0)
+    layer = RandomDistortion(bend=0, shift=0, wobble=0)
     assert torch.allclose(layer(images()), images(), atol=1e-5)
 
 
@@ -157,7 +157,7 @@ def test_augmentation_moves_ink_and_brings_in_paper():
     x = torch.full((500, 1, 28, 28), -1.0)
     x[:, :, 13:15, 13:15] = 1
     torch.manual_seed(0)
-    moved = RandomAffine(bend=0, shift=2)(x) + 1
+    moved = RandomDistortion(bend=0, shift=2, wobble=0)(x) + 1
     assert torch.allclose(moved[:, :, 0], torch.zeros(500, 1, 28), atol=1e-6)
     mass = moved.sum(dim=(1, 2, 3))
     assert torch.allclose(mass, torch.full((500,), 8.0), atol=1e-3)
@@ -175,7 +175,7 @@ def test_augmentation_bends_as_the_matrix_says():
     x = torch.full((1, 1, 29, 29), -1.0)
     x[0, 0, 14, 24] = 1  # ten pixels to the right of the middle
     torch.manual_seed(0)
-    bent = RandomAffine(bend=0.1, shift=0)(x)[0, 0] + 1
+    bent = RandomDistortion(bend=0.1, shift=0, wobble=0)(x)[0, 0] + 1
     rows, columns = torch.meshgrid(*2 * [torch.arange(29.0)], indexing="ij")
     u, v = columns - 14, rows - 14  # where each output pixel is, from the middle
     fetched = torch.stack([(1 + a) * u + b * v, c * u + (1 + d) * v])
@@ -183,3 +183,16 @@ def test_augmentation_bends_as_the_matrix_says():
     expected = 2 * (1 - far).clamp(min=0).prod(dim=0)  # bilinear, of a dot of 2
     assert expected.max() > 0.5
     assert torch.allclose(bent, expected, atol=1e-3)
+
+
+def test_augmentation_wobbles_each_part_differently():
+    """At the 5x5 points the moves are the random numbers, and smooth between them."""
+    ramp = torch.arange(29.0).expand(1, 1, 29, 29) - 1  # a pixel's value is its column
+    torch.manual_seed(0)
+    torch.rand(1, 2, 3)
+    drawn = 1.5 * (2 * torch.rand(1, 2, 5, 5)[0, 0] - 1)
+    torch.manual_seed(0)
+    moved = RandomDistortion(bend=0, shift=0, wobble=1.5)(ramp)[0, 0] - ramp[0, 0]
+    inside = slice(1, 4)  # the outer points fetch from beyond the edge
+    assert torch.allclose(moved[::7, ::7][inside, inside], drawn[inside, inside], atol=1e-3)
+    assert moved[2:-2, 2:-2].diff(dim=1).abs().max() < 1

@@ -27,7 +27,7 @@ from mnist_lesson import (
     LeNet,
     LeNet5,
     MultilayerPerceptron,
-    RandomAffine,
+    RandomDistortion,
     SoftmaxRegression,
     Trainer,
     load_mnist,
@@ -72,9 +72,9 @@ MODELS = {
 }
 VARIANTS = {
     "LeNet-5 of 1998": Experiment(LeNet5),
-    "LeNet, 20 epochs": Experiment(LeNet, epochs=20),
-    "LeNet, 20 epochs, augmented": Experiment(
-        lambda: nn.Sequential(RandomAffine(), *LeNet()), epochs=20
+    "LeNet, 30 epochs": Experiment(LeNet, epochs=30),
+    "LeNet, 30 epochs, augmented": Experiment(
+        lambda: nn.Sequential(RandomDistortion(), *LeNet()), epochs=30
     ),
 }
 # Few digits are met more often, so that every model takes at least 1,000 steps.
