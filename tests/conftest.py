@@ -49,7 +49,7 @@ def page(browser):
     """Open a page as wide as a laptop's, and fail when its scripts do."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     errors = []
-    page.on("pageerror", errors.append)
+    page.on("pageerror", lambda error: errors.append(error))
     yield page
     page.close()
     assert not errors

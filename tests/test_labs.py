@@ -11,7 +11,8 @@ import pytest
 LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
 PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
 <script src="{labs}/lab.js" defer></script></head>
-<body><div style="height: {above}px"></div><div data-lab="{name}">{fallback}</div></body>
+<body><div style="height: {above}px"></div>
+<div data-lab="{name}">{fallback}</div></body>
 """
 
 
