@@ -193,6 +193,6 @@ def test_augmentation_wobbles_each_part_differently():
     drawn = 1.5 * (2 * torch.rand(1, 2, 5, 5)[0, 0] - 1)
     torch.manual_seed(0)
     moved = RandomDistortion(bend=0, shift=0, wobble=1.5)(ramp)[0, 0] - ramp[0, 0]
-    inside = slice(1, 4)  # the outer points fetch from beyond the edge
-    assert torch.allclose(moved[::7, ::7][inside, inside], drawn[inside, inside], atol=1e-3)
+    points = moved[::7, ::7]  # without the outer ones, which fetch from beyond the edge
+    assert torch.allclose(points[1:-1, 1:-1], drawn[1:-1, 1:-1], atol=1e-3)
     assert moved[2:-2, 2:-2].diff(dim=1).abs().max() < 1
