@@ -5,7 +5,8 @@
 
 {
   const PIXELS = 784;
-  const SLICE = 10; // milliseconds of training in a frame; the rest is for drawing
+  const SLICE = 25; // milliseconds of training in a frame, at most
+  const PACE = 10; // digits a millisecond, at most: slow enough to watch
   const STRETCH = 30; // epochs after which a run pauses by itself
   const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
   const EVALUATIONS = 4; // in an epoch
@@ -255,7 +256,7 @@
     let training, rate = 0.01, batchSize = 32, palette = "colours", until = 0;
 
     const total = (labels) => labels.length.toLocaleString("en");
-    const percent = (accuracy) => `${(100 * accuracy).toFixed(1)} %`;
+    const percent = (accuracy) => `${(100 * accuracy).toFixed(1)}\u00a0%`;
     const pictures = templates();
     const [costs, drawCosts] = chart("Cost over epochs", [
       ["training cost", "--lab-blue", null, (point) => point.training],
@@ -266,9 +267,9 @@
       () => [0, 25, 50, 75, 100].map((n) => [n / 100, `${n} %`]));
 
     const numbers = {};
-    const table = lab.make("dl", { class: "lab-softmax-numbers" },
+    const table = lab.make("div", { class: "lab-softmax-numbers" }, lab.make("dl", {},
       ["epochs", "steps", "training cost", "held-out cost", "held-out accuracy"].map((name) =>
-        lab.make("div", {}, lab.make("dt", {}, name), numbers[name] = lab.make("dd"))));
+        lab.make("div", {}, lab.make("dt", {}, name), numbers[name] = lab.make("dd")))));
     const status = lab.status();
 
     function draw() {
@@ -293,15 +294,21 @@
       const { last, steps, epoch } = training;
       status.textContent = steps === 0
         ? `All weights are 0. ${total(train.labels)} digits to learn from, ${total(held.labels)} held out to judge by.`
-        : `After ${steps.toLocaleString("en")} steps, ${epoch} complete epochs: ${last.right} of ${total(held.labels)} `
+        : `After ${steps.toLocaleString("en")} steps, ${epoch} complete epoch${epoch === 1 ? "" : "s"}: ${last.right} of ${total(held.labels)} `
           + `held-out digits are read right, ${percent(last.accuracy)}; the cost on them is ${last.cost.toFixed(3)} nats.`;
     }
 
     /* Where motion is not wanted, the pictures change only when training rests. */
-    const motion = lab.animation(root, () => {
+    let before = 0, due = 0; // digits to learn from in this frame; below 0: had already
+    const motion = lab.animation(root, (time) => {
       if (!motion.running) return; // this frame was asked for before the pause
+      due = lab.still.matches ? Infinity : Math.min(due, 0) + PACE * Math.min(time - before, 50);
+      before = time;
       const end = performance.now() + SLICE;
-      do training.step(batchSize, rate); while (training.epoch < until && performance.now() < end);
+      while (due > 0 && training.epoch < until && performance.now() < end) {
+        training.step(batchSize, rate);
+        due -= batchSize;
+      }
       if (training.epoch >= until) rest();
       else if (!lab.still.matches) draw();
     });
