@@ -186,7 +186,7 @@
       lab.make("table", { class: "lab-activations-chain" },
         lab.make("thead", {}, lab.make("tr", {}, ["layer", "a", "w f′(a)"].map((text) => lab.make("th", { scope: "col" }, text)),
           lab.make("th", { scope: "col" }, "gradient passed back",
-            lab.make("span", { class: "lab-activations-scale", "aria-hidden": "true" }, [LOWEST, -6, 0, HIGHEST].map(tick))))),
+            lab.make("span", { class: "lab-activations-scale", "aria-hidden": "true" }, [LOWEST, 0, HIGHEST].map(tick))))),
         rows),
       status);
     drawCurves();
