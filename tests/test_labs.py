@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
-PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page</title>
 <script src="{labs}/lab.js" defer></script></head>
 <body><div style="height: {above}px"></div>
 <div data-lab="{name}">{fallback}</div></body>

@@ -122,7 +122,7 @@ const lab = (() => {
     }).observe(root);
     return {
       start() { running = true; next(); },
-      stop() { running = false; },
+      stop() { running = false; next(); },
       get running() { return running; },
     };
   }
