@@ -35,14 +35,19 @@ def press(page, name):
     page.get_by_role("button", name=name).press("Enter")
 
 
+def read(page, caption):
+    """Read the tables of this name, as a reader would; an empty cell is None."""
+    tables = page.get_by_label(caption, exact=True).evaluate_all(
+        "(tables) => tables.map((table) => [...table.rows]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent)))"
+    )
+    return [[[number(text) for text in row] for row in rows] for rows in tables]
+
+
 def numbers(page, caption):
-    """Read a table of the page, as a reader would; an empty cell is None."""
-    return read(page.get_by_label(caption, exact=True))
-
-
-def read(table):
-    script = "(t) => [...t.rows].map((r) => [...r.cells].map((c) => c.textContent))"
-    return [[number(text) for text in row] for row in table.evaluate(script)]
+    """Read the one table of this name."""
+    (table,) = read(page, caption)
+    return table
 
 
 def number(text):
@@ -66,11 +71,10 @@ def test_convolution_opens_on_the_figure_and_steps_through_it(lab):
     order = list(product(range(2), range(3), range(3)))
     for i, (k, r, c) in enumerate(order):
         y = layer.output[k, r, c]
-        assert f"y[{k}, {r}, {c}] = " in page.inner_text(".lab-equation")
-        assert page.inner_text(".lab-equation").endswith(f" = {y}".replace("-", "−"))
-        products = layer.products(r, c)[k]
-        for d, table in enumerate(page.get_by_label("products").all()):
-            assert read(table) == products[d].tolist()
+        equation = page.inner_text(".lab-equation").replace("−", "-")
+        assert equation.startswith(f"y[{k}, {r}, {c}] = ")
+        assert equation.endswith(f"(bias) = {y}")
+        assert read(page, "products") == layer.products(r, c)[k].tolist()
         filled = [*numbers(page, "output y[0]"), *numbers(page, "output y[1]")]
         expected = [*layer.output.flatten()[: i + 1].tolist(), *[None] * (17 - i)]
         assert np.ravel(filled).tolist() == expected
@@ -331,3 +335,16 @@ def test_in_a_tie_the_first_wins_as_in_pytorch(lab):
     _, places = F.max_pool2d(x[None], 2, return_indices=True)
     winner = places[0, 0, 0].item()
     assert page.locator("td").nth(winner).get_attribute("class") == "lab-winner"
+
+
+def test_a_map_too_wide_for_the_page_scrolls_to_its_window(lab, page):
+    page.set_viewport_size({"width": 360, "height": 700})
+    lab("convolution").get_by_role("combobox", name="input").select_option("4")
+    page.get_by_label("bias b[0]").fill("-2.375")
+    cells = page.get_by_label("output y[0]").locator("td")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for column, key in [(11, "End"), (0, "Home")]:
+        cells.locator("xpath=self::td[@tabindex='0']").press(key)
+        box = cells.nth(column).bounding_box()
+        assert 0 <= box["x"] and box["x"] + box["width"] <= 360
+        assert page.inner_text(".lab-equation").startswith(f"y[0, 0, {column}]")

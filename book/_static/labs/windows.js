@@ -46,8 +46,9 @@
       { class: "lab-numbers", style: `--columns: ${columns}; --chars: ${chars}` },
       make("figcaption", { "aria-hidden": "true" }, caption), scroller);
     // What must be scrolled must be reached with the keyboard; a grid is, by its cells.
+    let wide = false;
     new ResizeObserver(() => {
-      const wide = scroller.scrollWidth > scroller.clientWidth;
+      wide = scroller.scrollWidth > scroller.clientWidth;
       scroller.toggleAttribute("tabindex", wide && !choose);
       if (wide && !choose) scroller.tabIndex = 0;
     }).observe(scroller);
@@ -59,6 +60,9 @@
       for (const [side, part] of [["top", top / rows], ["left", left / columns],
         ["height", size / rows], ["width", size / columns]]) {
         frame.style[side] = `${100 * part}%`;
+      }
+      if (wide) { // keep the frame in view
+        scroller.scrollLeft = scroller.scrollWidth * (left + size / 2) / columns - scroller.clientWidth / 2;
       }
       cells.forEach((row, r) => row.forEach((cell, c) => {
         const seen = inside(r, c, top, left, size);
