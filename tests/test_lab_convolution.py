@@ -343,8 +343,7 @@ def test_a_map_too_wide_for_the_page_scrolls_to_its_window(lab, page):
     page.get_by_label("bias b[0]").fill("-2.375")
     cells = page.get_by_label("output y[0]").locator("td")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for column, key in [(11, "End"), (0, "Home")]:
-        cells.locator("xpath=self::td[@tabindex='0']").press(key)
+    for column in range(12):
         box = cells.nth(column).bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= 360
-        assert page.inner_text(".lab-equation").startswith(f"y[0, 0, {column}]")
+        press(page, "Step forward")

@@ -57,21 +57,24 @@ lab.define("convolution", async (root) => {
     build();
   }
 
+  const texts = (map, decimals) => map.map((row) => row.map((n) => show(n, decimals)));
+
   /* Lay out the tables anew: a size has changed. */
   function build() {
     const { K, F, S, P } = sizes, W = x[0].length;
     steps.stop();
     O = outputSize(W, F, S, P);
-    formula.textContent = `O = ⌊(W − F + 2P) / S⌋ + 1 = ⌊(${W} − ${F} + 2 · ${P}) / ${S}⌋ + 1 = ${show(O)}`;
+    formula.textContent = "O = ⌊(W − F + 2P) / S⌋ + 1 = "
+      + `⌊(${W} − ${F} + 2 · ${P}) / ${S}⌋ + 1 = ${show(O)}`;
     work.hidden = O < 1;
     if (O < 1) {
-      status.textContent = `No window fits: the kernel is ${F} wide, and the input with its padding `
-        + `only ${W + 2 * P}. Choose a smaller F or a larger P.`;
+      status.textContent = `No window fits: the kernel is ${F} wide, and the input with its `
+        + `padding only ${W + 2 * P}. Choose a smaller F or a larger P.`;
       return;
     }
     padded = x.map((slice) => pad(slice, P));
     slices = padded.map((slice, d) =>
-      table(`input x[${d}]${P ? " with padding" : ""}`, slice.map((row) => row.map((n) => show(n)))));
+      table(`input x[${d}]${P ? " with padding" : ""}`, texts(slice)));
     slices.forEach(({ cells }) => cells.forEach((row, r) => row.forEach((cell, c) => {
       const inside = x[0][r - P]?.[c - P] !== undefined;
       cell.classList.toggle("lab-padding", !inside);
@@ -95,16 +98,17 @@ lab.define("convolution", async (root) => {
     steps.at = 0;
     steps.count = K * O * O;
     compute();
-    status.textContent = `${K} ${K > 1 ? "maps" : "map"} of ${O} × ${O}: ${steps.count} outputs.`;
+    status.textContent = `Each kernel gives a map of ${O} × ${O}; outputs in all: ${steps.count}.`;
   }
 
   function kernelTable(k, d) {
     const { F } = sizes;
-    return table(`kernel w[${k}, ${d}]`, fill(F, (u) => fill(F, (v) => entry(
-      `w[${k}, ${d}], row ${u}, column ${v}`, { ...bounds, value: w[k][d][u][v] }, hints, (value) => {
+    const field = (u, v) => entry(`w[${k}, ${d}], row ${u}, column ${v}`,
+      { ...bounds, value: w[k][d][u][v] }, hints, (value) => {
         w[k][d][u][v] = value;
         compute();
-      }))), { chars: 4 });
+      });
+    return table(`kernel w[${k}, ${d}]`, fill(F, (u) => fill(F, (v) => field(u, v))), { chars: 4 });
   }
 
   /* All outputs anew: a number has changed. */
@@ -114,7 +118,7 @@ lab.define("convolution", async (root) => {
       slice.slice(0, F).map((row) => row.slice(0, F))));
     y = conv2d(x, weights, b, S, P);
     const largest = Math.max(...y.flat(2).map(Math.abs)) || 1;
-    maps = y.map((map, k) => table(`output y[${k}]`, map.map((row) => row.map((n) => show(n, 2))),
+    maps = y.map((map, k) => table(`output y[${k}]`, texts(map, 2),
       { choose: (r, c) => steps.go(O * (O * k + r) + c) }));
     maps.forEach(({ cells }, k) => cells.forEach((row, r) => row.forEach((cell, c) => {
       cell.dataset.text = cell.textContent;
@@ -132,7 +136,7 @@ lab.define("convolution", async (root) => {
     const sums = padded.map((slice, d) => {
       const parts = products(windowAt(slice, r, c, F, S), weights[k][d]);
       slices[d].look(S * r, S * c, F);
-      places[d].replaceChildren(table("products", parts.map((row) => row.map((n) => show(n)))).element);
+      places[d].replaceChildren(table("products", texts(parts)).element);
       totals[d].textContent = `their sum: ${show(sum(parts.flat()))}`;
       return sum(parts.flat());
     });
@@ -151,7 +155,8 @@ lab.define("convolution", async (root) => {
       if (i !== k) cells[r][c].tabIndex = 0;
     });
     const [first, ...others] = sums;
-    equation.replaceChildren(`y[${k}, ${r}, ${c}] = ${[show(first), ...others.map(added)].join(" ")} `,
+    const parts = [show(first), ...others.map(added)].join(" ");
+    equation.replaceChildren(`y[${k}, ${r}, ${c}] = ${parts} `,
       make("span", { class: "lab-bias" }, `${added(b[k])} (bias)`),
       ` = ${show(y[k][r][c])}`);
     status.textContent = steps.playing ? "" : `Output ${steps.at + 1} of ${steps.count}: `

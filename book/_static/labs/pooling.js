@@ -18,30 +18,41 @@ lab.define("pooling", async (root) => {
     F = S = 2;
     const field = (text, change) => lab.field(text, { min: 1, max: 7, whole: true, value: 2 },
       (value) => { change(value); compute(); });
-    fields.replaceChildren(field("size F", (n) => { F = n; }), field("stride S", (n) => { S = n; }));
+    fields.replaceChildren(
+      field("size F", (n) => { F = n; }), field("stride S", (n) => { S = n; }));
     hints.replaceChildren();
-    const bounds = { min: -99, max: 99 };
+    const number = (r, c) => entry(`x, row ${r}, column ${c}`,
+      { min: -99, max: 99, value: x[r][c] }, hints, (value) => {
+        x[r][c] = value;
+        compute();
+      });
     map = name === "figure"
-      ? table("input x", x.map((row, r) => row.map((value, c) => entry(
-        `x, row ${r}, column ${c}`, { ...bounds, value }, hints, (n) => { x[r][c] = n; compute(); }))), { chars: 4 })
+      ? table("input x", x.map((row, r) => row.map((_, c) => number(r, c))), { chars: 4 })
       : table("input x", x.map((row) => row.map(String)));
-    if (name !== "figure") {
-      map.cells.flat().forEach((cell, i) => cell.style.setProperty("--ink", `${3 * x.flat()[i]}%`));
-    }
+    shade(map, x);
     input.replaceChildren(map.element);
     steps.at = 0;
     compute();
+  }
+
+  /* A digit is shown as ink, too. */
+  function shade({ cells }, values) {
+    if (name === "figure") return;
+    cells.forEach((row, r) => row.forEach((cell, c) =>
+      cell.style.setProperty("--ink", `${3 * values[r][c]}%`)));
   }
 
   /* All outputs anew: a number, a size or the kind of pooling has changed. */
   function compute() {
     const W = x.length;
     O = outputSize(W, F, S);
-    formula.textContent = `O = ⌊(W − F) / S⌋ + 1 = ⌊(${W} − ${F}) / ${S}⌋ + 1 = ${show(O)}`;
+    formula.textContent = "O = ⌊(W − F) / S⌋ + 1 = "
+      + `⌊(${W} − ${F}) / ${S}⌋ + 1 = ${show(O)}`;
     work.hidden = O < 1;
     steps.stop();
     if (O < 1) {
-      status.textContent = `No window fits: it is ${F} wide, and the input only ${W}. Choose a smaller F.`;
+      status.textContent = `No window fits: it is ${F} wide, and the input only ${W}. `
+        + "Choose a smaller F.";
       return;
     }
     y = kind === "max" ? maxPool(x, F, S) : avgPool(x, F, S);
@@ -50,9 +61,7 @@ lab.define("pooling", async (root) => {
     output.cells.flat().forEach((cell, i) => cell.addEventListener("pointerenter", (event) => {
       if (event.pointerType === "mouse") steps.go(i);
     }));
-    if (name !== "figure") {
-      output.cells.flat().forEach((cell, i) => cell.style.setProperty("--ink", `${3 * y.flat()[i]}%`));
-    }
+    shade(output, y);
     result.replaceChildren(output.element);
     steps.count = O * O;
     steps.go(steps.at);

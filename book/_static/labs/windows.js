@@ -62,7 +62,8 @@
         frame.style[side] = `${100 * part}%`;
       }
       if (wide) { // keep the frame in view
-        scroller.scrollLeft = scroller.scrollWidth * (left + size / 2) / columns - scroller.clientWidth / 2;
+        const middle = scroller.scrollWidth * (left + size / 2) / columns;
+        scroller.scrollLeft = middle - scroller.clientWidth / 2;
       }
       cells.forEach((row, r) => row.forEach((cell, c) => {
         const seen = inside(r, c, top, left, size);
@@ -72,8 +73,10 @@
       }));
     }
     if (choose) {
-      const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
-        Home: [0, -columns], End: [0, columns] };
+      const moves = {
+        ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+        Home: [0, -columns], End: [0, columns],
+      };
       cells.forEach((row, r) => row.forEach((cell, c) => {
         cell.addEventListener("click", () => choose(r, c));
         cell.addEventListener("keydown", (event) => {
@@ -93,7 +96,8 @@
   /* A field for one number of a table. It is named for the ear; what it says about
      nonsense goes into `hints`, below the table. */
   function entry(name, options, hints, change) {
-    const [, input, hint] = lab.field(name, { ...options, value: show(options.value) }, change).children;
+    const field = lab.field(name, { ...options, value: show(options.value) }, change);
+    const [, input, hint] = field.children;
     input.setAttribute("aria-label", name);
     hints.append(hint);
     return input;
