@@ -153,28 +153,41 @@
 
   // ---- from grey to ink
 
+  /* Change each row by `work`, unless it is of one level and stays so; the result is
+     `length` long and lies on its side, so that doing it twice serves rows and columns. */
+  function eachRow(values, height, width, length, work) {
+    const turned = new Uint8Array(height * length), done = new Uint8Array(length);
+    for (let y = 0; y < height; y++) {
+      const row = values.subarray(y * width, (y + 1) * width);
+      let x = 1;
+      while (x < width && row[x] === row[0]) x++;
+      if (x < width) work(row, done);
+      else done.fill(row[0]);
+      for (x = 0; x < length; x++) turned[x * height + y] = done[x];
+    }
+    return turned;
+  }
+
   /* _spread: the largest value within `down` rows and `across` columns. */
   function spread(values, height, width, down, across) {
     return spreadRows(spreadRows(values, height, width, across), width, height, down);
   }
 
-  /* The largest value within `radius` along each row; the result lies on its side.
+  /* The same along each row, which goes on for `margin` pixels at either end.
      van Herk 1992: a window is the end of one block and the start of the next, so two
      running maxima, one from each side of a block, give it whatever its size. */
-  function spreadRows(values, height, width, radius) {
-    const turned = new Uint8Array(values.length);
-    const block = 2 * radius + 1, length = width + 2 * radius;
-    const row = new Uint8Array(length), left = new Uint8Array(length), right = new Uint8Array(length);
-    for (let y = 0; y < height; y++) {
-      row.set(values.subarray(y * width, (y + 1) * width), radius);
+  function spreadRows(values, height, width, radius, margin = radius) {
+    const block = 2 * radius + 1, length = width + 2 * margin;
+    const long = new Uint8Array(length), left = new Uint8Array(length), right = new Uint8Array(length);
+    return eachRow(values, height, width, length - 2 * radius, (row, done) => {
+      long.fill(row[0], 0, margin).fill(row[width - 1], margin + width).set(row, margin);
       for (let start = 0; start < length; start += block) {
         const stop = min(start + block, length);
-        for (let x = start, top = 0; x < stop; x++) right[x] = top = max(top, row[x]);
-        for (let x = stop - 1, top = 0; x >= start; x--) left[x] = top = max(top, row[x]);
+        for (let x = start, top = 0; x < stop; x++) right[x] = top = max(top, long[x]);
+        for (let x = stop - 1, top = 0; x >= start; x--) left[x] = top = max(top, long[x]);
       }
-      for (let x = 0; x < width; x++) turned[x * height + y] = max(left[x], right[x + 2 * radius]);
-    }
-    return turned;
+      for (let x = 0; x < done.length; x++) done[x] = max(left[x], right[x + 2 * radius]);
+    });
   }
 
   /* _blur: Pillow's GaussianBlur is three box blurs along the rows and three along the
@@ -192,26 +205,28 @@
     return blurRows(once, width, height, whole, inner, outer);
   }
 
-  /* Three box blurs along each row; the result lies on its side. */
+  /* Three box blurs along each row. */
   function blurRows(grey, height, width, radius, inner, outer) {
-    const turned = new Uint8Array(grey.length);
-    const line = new Uint8Array(width), edge = radius + 1;
-    const row = new Uint8Array(width + 2 * edge);
-    for (let y = 0; y < height; y++) {
-      line.set(grey.subarray(y * width, (y + 1) * width));
-      for (let pass = 0; pass < 3; pass++) {
-        row.fill(line[0], 0, edge).fill(line[width - 1], edge + width).set(line, edge);
-        let sum = 0;
-        for (let x = 1; x < 2 * edge - 1; x++) sum += row[x];
-        for (let x = 0; x < width; x++) {
-          sum += row[x + 2 * edge - 1];
-          line[x] = (imul(sum, inner) + imul(row[x] + row[x + 2 * edge], outer) + 2 ** 23) >>> 24;
-          sum -= row[x + 1];
-        }
-      }
-      for (let x = 0; x < width; x++) turned[x * height + y] = line[x];
+    const edge = radius + 1, long = new Uint8Array(width + 2 * edge);
+    return eachRow(grey, height, width, width, (row, done) => {
+      done.set(row);
+      for (let pass = 0; pass < 3; pass++) blurRow(done, long, edge, inner, outer);
+    });
+  }
+
+  /* One box blur: `inner` is the weight of what is less than `edge` pixels away, `outer`
+     that of the two at that distance. */
+  function blurRow(row, long, edge, inner, outer) {
+    const width = row.length, far = 2 * edge;
+    long.fill(row[0], 0, edge).fill(row[width - 1], edge + width).set(row, edge);
+    let sum = 0, first = long[0];
+    for (let x = 1; x < far; x++) sum += long[x];
+    for (let x = 0; x < width; x++) {
+      const last = long[x + far];
+      row[x] = (imul(sum, inner) + imul(first + last, outer) + 2 ** 23) >>> 24;
+      first = long[x + 1];
+      sum += last - first;
     }
-    return turned;
   }
 
   /* The first half of _ink: less of the camera's noise, and white on black turned round. */
@@ -223,8 +238,9 @@
 
   /* _skewness: how far bright detail stands out (above 0), or dark detail (below). */
   function skewness(grey, height, width) {
-    let votes = 0;
-    for (const part of [64, 32, 16, 8]) {
+    let votes = 0, left = 4;
+    for (const part of [8, 16, 32, 64]) {
+      if (abs(votes) > left--) break; // the others cannot outvote them
       const blurred = blur(grey, height, width, max(height, width) / part);
       let sum = 0, size = 1;
       for (let i = 0; i < grey.length; i++) {
@@ -242,21 +258,13 @@
   function inkOf(smooth, height, width, widest) {
     const radius = max(1, roundEven(widest * max(height, width) / 2));
     const tall = height + 2 * radius, broad = width + 2 * radius;
-    const inside = (at, size) => max(0, min(at - radius, size - 1));
-    let paper = new Uint8Array(tall * broad);
-    for (let y = 0, i = 0; y < tall; y++) {
-      const row = inside(y, height) * width;
-      for (let x = 0; x < broad; x++) paper[i++] = smooth[row + inside(x, width)];
-    }
-    paper = inverse(spread(paper, tall, broad, radius, radius));
-    paper = inverse(spread(paper, tall, broad, radius, radius));
-    for (let y = 0; y < height; y++) { // cut the border off again
-      const row = (y + radius) * broad + radius;
-      paper.copyWithin(y * width, row, row + width);
-    }
+    let paper = spreadRows(smooth, height, width, radius, 2 * radius);
+    paper = inverse(spreadRows(paper, broad, height, radius, 2 * radius));
+    paper = spreadRows(paper, tall, broad, radius, 0);
+    paper = inverse(spreadRows(paper, width, tall, radius, 0));
     // Light multiplies, so contrast is relative; but a dark desk has no paper to divide.
-    const least = median(paper.subarray(0, smooth.length)) / 2 + 1;
-    const ink = new Float32Array(smooth.length);
+    const least = median(paper) / 2 + 1;
+    const ink = new Float32Array(paper.length);
     for (let i = 0; i < ink.length; i++) ink[i] = (paper[i] - smooth[i]) / max(paper[i], least);
     return ink;
   }
@@ -336,34 +344,38 @@
 
   /* _without_lines: ruled lines taken away, level ones and then upright ones. */
   function withoutLines(ink, marks, height, width) {
-    const turn = (values, rows, columns) => {
-      const turned = new values.constructor(values.length);
-      for (let y = 0, i = 0; y < rows; y++) {
-        for (let x = 0; x < columns; x++) turned[x * rows + y] = values[i++];
-      }
-      return turned;
-    };
-    const rest = turn(withoutLevelLines(ink, marks, height, width), height, width);
-    return turn(withoutLevelLines(turn(ink, height, width), rest, width, height), width, height);
+    const rest = withoutLevelLines(ink, marks, height, width, width, 1);
+    return withoutLevelLines(ink, rest, width, height, 1, width);
   }
 
-  /* _without_level_lines */
-  function withoutLevelLines(ink, marks, height, width) {
+  /* _without_level_lines, where a step down is `down` pixels on and one to the right,
+     `right`: upright lines are level ones with the two exchanged. */
+  function withoutLevelLines(ink, marks, height, width, down, right) {
     const slack = floor(max(height, width) / 250); // pages curl and lenses bend
+    const atEnd = (x) => x < 0.05 * width || x > 0.95 * width;
+    let reaching = 0;
+    for (let x = 0; x < width; x++) {
+      for (let y = 0; atEnd(x) && y < height; y++) reaching += marks[y * down + x * right];
+    }
+    // A line reaches both ends; most drawings do not, and are done here.
+    if (reaching * (2 * slack + 1) <= 0.04 * width) return marks.slice();
     const rows = [], columns = [], ends = [];
-    spread(marks, height, width, slack, 0).forEach((marked, i) => {
-      if (!marked) return;
-      const x = i % width;
-      if (x < 0.05 * width || x > 0.95 * width) ends.push(rows.length);
-      rows.push((i - x) / width);
-      columns.push(x);
-    });
+    for (let x = 0; x < width; x++) {
+      for (let y = 0, next = 0; y < height; y++) {
+        if (!marks[y * down + x * right]) continue;
+        for (let v = max(next, y - slack); v <= min(height - 1, y + slack); v++) {
+          if (atEnd(x)) ends.push(rows.length);
+          rows.push(v);
+          columns.push(x);
+          next = v + 1;
+        }
+      }
+    }
     const onLine = new Uint8Array(marks.length);
     const inner = new Uint32Array(height + 2 * width), outer = new Uint32Array(height + 2 * width);
     for (let k = 0; k < 49; k++) { // the camera was not held quite straight
       const slope = k < 48 ? -0.12 + k * (0.24 / 48) : 0.12;
       const place = (i) => roundEven(rows[i] - slope * (columns[i] - width / 2)) + width;
-      // A line reaches both ends: most slopes are done when few marks lie there.
       outer.fill(0);
       for (const i of ends) outer[place(i)]++;
       if (!outer.some((count) => count > 0.04 * width)) continue;
@@ -371,13 +383,19 @@
       for (let i = 0; i < rows.length; i++) inner[place(i)]++;
       if (!inner.some((count) => count > 0.6 * width)) continue;
       for (let i = 0; i < rows.length; i++) {
-        const at = place(i);
-        if (inner[at] > 0.6 * width && outer[at] > 0.04 * width) onLine[rows[i] * width + columns[i]] = 1;
+        const line = place(i), at = rows[i] * down + columns[i] * right;
+        if (inner[line] > 0.6 * width && outer[line] > 0.04 * width) onLine[at] = marks[at];
       }
     }
-    for (let i = 0; i < marks.length; i++) onLine[i] &= marks[i];
     if (!onLine.includes(1)) return marks.slice();
-    const runs = runsDown(marks, height, width);
+    // _runs_down: for each mark the length of the upright run it is part of.
+    const runs = new Float32Array(marks.length);
+    for (let x = 0; x < width; x++) {
+      for (let y = 0, end; y < height; y = end + 1) {
+        for (end = y; end < height && marks[end * down + x * right]; end++);
+        for (let v = y; v < end; v++) runs[v * down + x * right] = end - y;
+      }
+    }
     const thickness = median(where(onLine, runs));
     if (thickness > max(height, width) / 50) return marks.slice();
     // Where a stroke crosses the line, the ink goes on above or below: keep it,
@@ -385,18 +403,6 @@
     const faint = 2 * median(where(onLine, ink));
     return marks.map((marked, i) =>
       marked && !(onLine[i] && ink[i] < faint && runs[i] <= 1.6 * thickness + 1));
-  }
-
-  /* _runs_down: for each mark the length of the upright run it is part of. */
-  function runsDown(marks, height, width) {
-    const runs = new Float32Array(marks.length);
-    for (let x = 0; x < width; x++) {
-      for (let y = 0, end; y < height; y = end + 1) {
-        for (end = y; end < height && marks[end * width + x]; end++);
-        for (let row = y; row < end; row++) runs[row * width + x] = end - y;
-      }
-    }
-    return runs;
   }
 
   /* _pieces and _sizes: connected pieces, diagonals included, labelled from 1 to count
@@ -469,6 +475,7 @@
     for (let grows = true; grows;) {
       for (let i = 0; i < digit.length; i++) digit[i] = chosen[labels[i]];
       size = extent(digit, height, width).size;
+      if (chosen.every((inside, i) => inside || !heavy[i])) break; // nothing else is left
       const near = spread(digit, height, width, roundEven(DOWN * size), roundEven(ACROSS * size));
       grows = false;
       for (let i = 0; i < near.length; i++) {
@@ -488,9 +495,9 @@
   /* _frame: the digit fitted into 20x20, its mass in the centre of 28x28. */
   function frameOf(ink, digit, height, width) {
     const level = percentile(where(digit, ink), 0.75);
-    const around = spread(digit, height, width, 1, 1);
+    const near = spread(digit, height, width, 1, 1);
     const clean = new Float32Array(ink.length);
-    for (let i = 0; i < ink.length; i++) clean[i] = around[i] && min(ink[i] / level, 1);
+    for (let i = 0; i < ink.length; i++) clean[i] = near[i] && min(ink[i] / level, 1);
     let fine = fit({ values: clean, height, width }, digit);
     // A thin pen would leave grey threads, a thick brush blobs: MNIST has neither.
     for (let turn = 0; turn < 2; turn++) {
