@@ -45,19 +45,11 @@
     try {
       const found = findIn(inkOf(smooth, height, width, PEN), height, width);
       // Too narrow a window sees no more than the corners of broad strokes.
-      const level = fround(fround(0.7) * median(where(found.digit, found.ink)));
-      const dark = above(wide, level);
+      const dark = above(wide, fround(fround(0.7) * median(where(found.digit, found.ink))));
       const { labels, areas } = pieces(dark, height, width);
-      const touched = new Set();
-      let seen = 0, whole = 0;
-      found.digit.forEach((inside, i) => {
-        if (inside && dark[i]) {
-          seen++;
-          touched.add(labels[i]);
-        }
-      });
-      touched.forEach((label) => { whole += areas[label]; });
-      if (whole < 1.5 * seen) return found;
+      const seen = where(found.digit, labels).filter((label) => label);
+      const whole = [...new Set(seen)].reduce((area, label) => area + areas[label], 0);
+      if (whole < 1.5 * seen.length) return found;
     } catch (error) {
       if (!(error instanceof HandwritingError)) throw error;
     }
@@ -78,10 +70,10 @@
   /* Round half to even: adding 1.5 · 2^52 leaves no room for a fraction. */
   const roundEven = (x) => x + 6755399441055744 - 6755399441055744;
 
-  /* The values where `marks` is set. Plain loops here and below: a callback for each
+  /* The values where `marks` are set. Plain loops here and below: a callback for each
      pixel takes many times as long. */
   function where(marks, values) {
-    const found = new values.constructor(values.length);
+    const found = values.slice();
     let count = 0;
     for (let i = 0; i < values.length; i++) if (marks[i]) found[count++] = values[i];
     return found.subarray(0, count);
@@ -196,9 +188,9 @@
     // Gwosdek et al. 2011: the box's fractional radius with the Gaussian's variance.
     const variance = fround(fround(fround(radius) ** 2) / 3);
     const whole = floor((fround(Math.sqrt(12 * variance + 1)) - 1) / 2);
-    const above = (2 * whole + 1) * fround(whole * (whole + 1) - fround(3 * variance));
-    const below = fround(6 * fround(variance - (whole + 1) ** 2));
-    const reach = fround(whole + fround(fround(above) / below));
+    const over = (2 * whole + 1) * fround(whole * (whole + 1) - fround(3 * variance));
+    const under = fround(6 * fround(variance - (whole + 1) ** 2));
+    const reach = fround(whole + fround(fround(over) / under));
     const inner = floor(fround(2 ** 24 / fround(2 * reach + 1))); // in units of 2^-24
     const outer = floor((2 ** 24 - (2 * whole + 1) * inner) / 2);
     const once = blurRows(grey, height, width, whole, inner, outer);
@@ -219,13 +211,13 @@
   function blurRow(row, long, edge, inner, outer) {
     const width = row.length, far = 2 * edge;
     long.fill(row[0], 0, edge).fill(row[width - 1], edge + width).set(row, edge);
-    let sum = 0, first = long[0];
-    for (let x = 1; x < far; x++) sum += long[x];
+    let total = 0, first = long[0];
+    for (let x = 1; x < far; x++) total += long[x];
     for (let x = 0; x < width; x++) {
       const last = long[x + far];
-      row[x] = (imul(sum, inner) + imul(first + last, outer) + 2 ** 23) >>> 24;
+      row[x] = (imul(total, inner) + imul(first + last, outer) + 2 ** 23) >>> 24;
       first = long[x + 1];
-      sum += last - first;
+      total += last - first;
     }
   }
 
@@ -296,14 +288,14 @@
       counts[bin]++;
     }
     const sums = counts.map((count, i) => count * fround(fround(edges[i] + edges[i + 1]) / 2));
-    const sum = sums.reduce((a, b) => a + b);
+    const total = sums.reduce((a, b) => a + b);
     let best = 0, most = -1;
     for (let i = 0, below = 0, belowSum = 0; i < bins - 1; i++) {
       below += counts[i];
       belowSum += sums[i];
-      const above = values.length - below;
-      const gap = belowSum / max(below, 1) - (sum - belowSum) / max(above, 1);
-      const between = below * above * gap ** 2;
+      const rest = values.length - below;
+      const gap = belowSum / max(below, 1) - (total - belowSum) / max(rest, 1);
+      const between = below * rest * gap ** 2;
       if (between > most) [best, most] = [i, between];
     }
     return edges[best + 1];
@@ -532,17 +524,18 @@
         edge += (drawn(y, x) !== drawn(y - 1, x)) + (drawn(y, x) !== drawn(y, x - 1));
       }
     }
-    if (!area) throw new HandwritingError(NO_DIGIT); // too thin to be seen this small
+    if (!area) throw new HandwritingError(NO_DIGIT);
     return 2 * area / (Math.PI / 4 * edge);
   }
 
   /* _fit: scale so that the marked part's longer side is 80, by Pillow's BICUBIC. */
   function fit({ values, height, width }, marks) {
     const { top, bottom, left, right, size } = extent(marks, height, width);
+    if (size < 1) throw new HandwritingError(NO_DIGIT); // too thin to be seen this small
     const scale = BOX * FINE / size;
     const broad = max(1, roundEven((right - left) * scale));
     const tall = max(1, roundEven((bottom - top) * scale));
-        const half = resampleRows(values, height, width, windows(width, left, right, broad, bicubic, 2));
+    const half = resampleRows(values, height, width, windows(width, left, right, broad, bicubic, 2));
     const whole = resampleRows(half, broad, height, windows(height, top, bottom, tall, bicubic, 2));
     return { values: whole.map((value) => max(0, min(value, 1))), height: tall, width: broad };
   }
@@ -564,8 +557,8 @@
       const last = min(size, floor(centre + support * stretch + 0.5));
       const weights = Float64Array.from({ length: last - first },
         (_, k) => kernel((k + first - centre + 0.5) * (1 / stretch)));
-      const sum = weights.reduce((a, b) => a + b);
-      return { first, weights: weights.map((weight) => weight / sum) };
+      const whole = weights.reduce((a, b) => a + b);
+      return { first, weights: weights.map((weight) => weight / whole) };
     });
   }
 
@@ -647,6 +640,9 @@
 
   /* _on_paper: a paper that the strokes of a transparent drawing stand out from. */
   function paperUnder(data) {
+    let clear = false;
+    for (let i = 3; i < data.length && !clear; i += 4) clear = data[i] < 255;
+    if (!clear) return [255, 255, 255]; // a photo: nothing shows through
     const opaque = [];
     for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 127) opaque.push(i);
     const channel = (c) => Float32Array.from(opaque, (i) => data[i + c]);
