@@ -15,7 +15,7 @@
   const SHRINK = "shrink it, 1,000 pixels a side are plenty.";
   const MOVES = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
 
-  const percent = (share, places = 1) => `${(100 * share).toFixed(places)} %`;
+  const percent = (share, places = 1) => `${(100 * share).toFixed(places)}\u00a0%`;
 
   function paper(width, height = width, attributes = {}) {
     const canvas = make("canvas", { width, height, ...attributes });
@@ -125,7 +125,10 @@
       const moves = event.getCoalescedEvents?.() ?? [];
       for (const move of moves.length ? moves : [event]) go(...place(move));
     });
-    on("lostpointercapture", lift);
+    on("lostpointercapture", () => {
+      lift();
+      changed();
+    });
     on("focus", () => showPen(canvas.matches(":focus-visible")));
     on("blur", () => {
       held.clear();
@@ -203,6 +206,7 @@
         marks.push(mark);
         changed();
       },
+      get drawing() { return stroke !== null && !pen.down; },
       get last() { return marks.at(-1); },
       get pen() {
         const [column, row] = [pen.x, pen.y].map((n) => Math.min(28, Math.floor(n / 10) + 1));
@@ -221,7 +225,7 @@
     const row = (name, tds) => make("tr", {}, make("th", { scope: "row" }, name), tds);
     return {
       element: make("table", { class: "lab-draw-table" },
-        make("caption", {}, "Probability of each digit"),
+        make("caption", {}, "What the models read, and the probability of each digit"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "digit"),
           models.map(({ name, accuracy }) => make("th", { scope: "col" }, name,
             make("small", {}, `test accuracy ${percent(accuracy, 2)}`))))),
@@ -236,7 +240,7 @@
           cells.forEach((tds, digit) => {
             const { text, bar, cell } = tds[m];
             text.textContent = p ? percent(p[digit]) : "–";
-            bar.style.width = p ? percent(p[digit]) : "0";
+            bar.style.width = `${100 * (p?.[digit] ?? 0)}%`;
             cell.classList.toggle("lab-draw-best", digit === best);
           });
         });
@@ -384,7 +388,7 @@
         }).join(", ")}.`;
         text = text[0].toUpperCase() + text.slice(1);
       }
-      say(pad.pen + text, SETTLED);
+      if (!pad.drawing) say(pad.pen + text, SETTLED);
     }
     maps.element.addEventListener("toggle", changed);
 
@@ -394,11 +398,12 @@
         make("div", { class: "lab-draw-left" },
           pad.element,
           make("div", { class: "lab-row" }, button("Undo", pad.undo), button("Clear", pad.clear),
-            button("Upload a picture", () => upload.click()), upload, picker)),
-        make("div", { class: "lab-draw-middle" },
-          make("div", { class: "lab-draw-caption", "aria-hidden": "true" }, "What the models see"),
-          preview,
-          make("label", { class: "lab-control" }, framed, make("span", {}, "centre and scale as MNIST did"))),
+            button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }), upload),
+          make("div", { class: "lab-draw-sees" },
+            make("div", {}, preview, make("small", {}, "what the models see")),
+            make("div", {},
+              make("label", { class: "lab-draw-switch" }, framed, make("span", {}, "centre and scale as MNIST did")),
+              picker))),
         table.element),
       line,
       maps.element,
