@@ -24,10 +24,12 @@
 
   /* RGBA pixels to grey levels on white paper: a plain mean of the three colours. */
   function greys({ data }) {
-    return Uint8Array.from({ length: data.length / 4 }, (_, n) => {
-      const mean = (data[4 * n] + data[4 * n + 1] + data[4 * n + 2]) / 3;
-      return Math.round(255 - ((255 - mean) * data[4 * n + 3]) / 255);
-    });
+    const grey = new Uint8Array(data.length / 4);
+    for (let n = 0, at = 0; n < grey.length; n++, at += 4) {
+      const mean = (data[at] + data[at + 1] + data[at + 2]) / 3;
+      grey[n] = Math.round(255 - ((255 - mean) * data[at + 3]) / 255);
+    }
+    return grey;
   }
 
   /* Grey levels, put on a canvas. */
@@ -300,7 +302,7 @@
     const [{ models, toInput, softmax }, framing, examples] =
       await Promise.all([lab.load("models"), lab.load("framing"), lab.load("examples")]);
     const help = make("p", { id: "lab-draw-help" },
-      "Draw one digit with mouse, pen or finger. With keys: arrows move the pen, space puts it down or lifts it, Escape clears. You can paste a picture, too.");
+      "Draw one digit with mouse, pen or finger. With keys: arrows move the pen, space puts it down or lifts it, Escape clears. Or upload or paste a picture, or pick one of MNIST's test digits; softmax regression misreads the hard ones.");
     const pad = drawingPad(changed, help.id);
     const [preview, context] = paper(28, 28, { class: "lab-draw-preview", role: "img" });
     const table = readings(models);
