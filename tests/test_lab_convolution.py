@@ -6,29 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from test_labs import LABS, PAGE
 from torch.nn import functional as F
 
 from mnist_lesson import figures
 
 FIGURE_5 = figures.POOLED.tolist()
-
-
-@pytest.fixture
-def lab(page, tmp_path):
-    """Open a page from the disk that holds a lab, and wait for it."""
-
-    def open_lab(name):
-        path = tmp_path / f"{name}.html"
-        html = PAGE.replace("<head>", '<head><meta charset="utf-8">')
-        path.write_text(
-            html.format(labs=LABS.as_uri(), name=name, above=0, fallback="A figure.")
-        )
-        page.goto(path.as_uri())
-        page.wait_for_selector("[data-lab] > .lab")
-        return page
-
-    return open_lab
 
 
 def press(page, name):

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,30 +10,15 @@ from PIL import Image, ImageDraw
 from mnist_lesson import load_digit
 from tools.make_lab_weights import EXAMPLES, WEIGHTS, read
 
-LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
-PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<script src="{labs}/lab.js" defer></script></head>
-<body><div data-lab="draw">A pad.</div><div style="height: 3000px"></div></body>
-"""
 ONE = [[(140, 40), (140, 240)]]
 SEVEN = [[(80, 60), (200, 60), (120, 230)]]
 SMALL_SEVEN = [[(180, 190), (230, 190), (200, 260)]]
 
 
 @pytest.fixture
-def address(tmp_path):
-    """A page on the disk that holds the pad."""
-    path = tmp_path / "draw.html"
-    path.write_text(PAGE.format(labs=LABS.as_uri()), "utf-8")
-    return path.as_uri()
-
-
-@pytest.fixture
-def pad(page, address):
+def pad(lab):
     """The page with the pad, opened."""
-    page.goto(address)
-    return Pad(page)
+    return Pad(lab("draw", below=3_000))
 
 
 class Pad:
@@ -290,7 +274,8 @@ def test_feature_maps_on_request(pad):
     assert second.get_attribute("aria-label").endswith(": 0 of them are not all 0.")
 
 
-def test_a_finger_draws_and_the_page_stays(browser, address):
+def test_a_finger_draws_and_the_page_stays(browser, lab):
+    address = lab("draw", below=3_000).url
     context = browser.new_context(
         viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True
     )

@@ -6,22 +6,16 @@ what a reader would do.
 
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_labs import LABS
 from torch.nn import functional as F
 
 from mnist_lesson import load_mnist, to_input
 from tools.make_lab_digits import few_levels
 
-LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
-PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<script src="{labs}/lab.js" defer></script></head>
-<body><div data-lab="{name}">A figure.</div></body>
-"""
 NAMES = ("softmax", "scores", "activations")
 FUNCTIONS = {
     "sigmoid": torch.sigmoid,
@@ -31,20 +25,6 @@ FUNCTIONS = {
     "SiLU": F.silu,
     "GELU": F.gelu,
 }
-
-
-@pytest.fixture
-def lab(page, tmp_path):
-    """Open a page from the disk that holds a lab, wait for it, and return the page."""
-
-    def open_lab(name):
-        path = tmp_path / f"{name}.html"
-        path.write_text(PAGE.format(labs=LABS.as_uri(), name=name), "utf-8")
-        page.goto(path.as_uri())
-        page.wait_for_selector("[data-lab] > .lab")
-        return page
-
-    return open_lab
 
 
 def slide(page, name, *keys):

@@ -6,7 +6,6 @@ import os
 import numpy as np
 import pytest
 import torch
-from test_labs import lab  # noqa: F401
 
 from mnist_lesson import Trainer, load_mnist, to_input
 from tools import make_lab_weights
@@ -37,7 +36,7 @@ def trained():
 
 
 @pytest.fixture
-def loaded(lab, digits):  # noqa: F811
+def loaded(lab, digits):
     """A page that has the models, and the digits as inputs."""
     page = lab("nothing", wait=False)
     page.evaluate(START, [base64.b64encode(i).decode() for i in digits.images])
