@@ -497,7 +497,7 @@
       const change = (max(THIN * FINE, min(stroke, THICK * FINE)) - stroke) / 2;
       if (abs(change) < 0.5) break;
       fine = thicken(fine, change);
-      fine = fit(fine, above(fine.values, 0.5));
+      fine = fit(fine, above(fine.values, max(...fine.values) / 2));
     }
     const small = reduce(fine);
     const places = [(i) => floor(i / small.width), (i) => i % small.width];
@@ -516,7 +516,8 @@
 
   /* The mean width of the strokes: twice their area by the length of their outline. */
   function strokeWidth({ values, height, width }) {
-    const drawn = (y, x) => y >= 0 && x >= 0 && y < height && x < width && values[y * width + x] > 0.5;
+    const half = max(...values) / 2; // the thinnest pen's threads are pale after shrinking
+    const drawn = (y, x) => y >= 0 && x >= 0 && y < height && x < width && values[y * width + x] > half;
     let area = 0, edge = 0;
     for (let y = 0; y <= height; y++) {
       for (let x = 0; x <= width; x++) {
@@ -524,7 +525,6 @@
         edge += (drawn(y, x) !== drawn(y - 1, x)) + (drawn(y, x) !== drawn(y, x - 1));
       }
     }
-    if (!area) throw new HandwritingError(NO_DIGIT);
     return 2 * area / (Math.PI / 4 * edge);
   }
 
