@@ -447,7 +447,7 @@ torch.manual_seed(0)
 trainer = Trainer(MultilayerPerceptron(), device="cpu")
 def slowly(event):
     print(event.epoch, flush=True)
-    time.sleep(0.01)
+    time.sleep(float(sys.argv[2]) if event.epoch else 0.01)
 history = trainer.fit(
     sample.train, sample.validation, epochs=4, event_handler=slowly,
     checkpoint_dir=sys.argv[1], resume=True)
@@ -455,9 +455,10 @@ print("history", len(history), history[-1].validation)
 """
 
 
-def run(folder):
+def run(folder, pause=0.01):
+    """Start a training that rests so long after each batch, from epoch 1 on."""
     return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, folder],
+        [sys.executable, "-c", TRAIN, folder, str(pause)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -487,7 +488,7 @@ def test_kill_minus_nine(tmp_path):
 
 
 def test_control_c_returns_the_history(tmp_path):
-    process = run(tmp_path)
+    process = run(tmp_path, pause=2)
     wait_for(process, "1")
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)

@@ -327,12 +327,15 @@
       return { canvas: image(levels.map((level) => 255 - level), 28, 28), levels };
     }
 
+    let newest = null; // an earlier file that takes longer must not come after it
     async function take(file) {
       if (!file) return;
+      newest = file;
       try {
-        pad.show(await picture(file, framing));
+        const shown = await picture(file, framing);
+        if (file === newest) pad.show(shown);
       } catch (error) {
-        say(`The file ${error.message} The pad stays as it was.`);
+        if (file === newest) say(`The file ${error.message} The pad stays as it was.`);
       }
     }
     const pasted = (event) => {
