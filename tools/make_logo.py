@@ -30,20 +30,19 @@ FOUR = """
 def main() -> None:
     """Draw the same pixels as vectors and as a bitmap."""
     rows = FOUR.replace(".", "0").split()
-    ink = np.array([[int(level) for level in row] for row in rows]) / 9
+    ink = np.pad([[int(level) for level in row] for row in rows], 1) / 9
     pixels = "".join(
         f'<rect x="{x}" y="{y}" width="1" height="1" opacity="{ink[y, x]:.2f}"/>'
         for y, x in np.argwhere(ink)
     )
     (STATIC / "logo.svg").write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-1 -1 12 12" width="96" '
-        f'height="96"><rect x="-1" y="-1" width="12" height="12" rx="2" fill="{PAPER}"/>'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 12 12" width="96" '
+        f'height="96"><rect width="12" height="12" rx="2" fill="{PAPER}"/>'
         f'<g fill="#fff" shape-rendering="crispEdges">{pixels}</g></svg>\n',
         "utf-8",
     )
     paper = np.array([int(PAPER[i : i + 2], 16) for i in (1, 3, 5)])
-    padded = np.pad(ink, 1)[..., None]
-    bitmap = (paper + (255 - paper) * padded).round().astype("uint8")
+    bitmap = (paper + (255 - paper) * ink[..., None]).round().astype("uint8")
     icon = Image.fromarray(bitmap).resize((48, 48), Image.Resampling.NEAREST)
     icon.save(STATIC / "favicon.png", optimize=True)
 

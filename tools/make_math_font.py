@@ -2,8 +2,9 @@
 
     python tools/make_math_font.py stix-two-math-latin-400-normal.woff2
 
-The full font, STIX Two Math 2.12 (10 times as large), is in the npm package
-@fontsource/stix-two-math 5.3.0. Needs fonttools and brotli; writes book/_static/math.woff2.
+The full font, STIX Two Math 2.12 (ten times as large), is in the npm package
+@fontsource/stix-two-math 5.3.0. Needs fonttools and brotli, and writes
+book/_static/math.woff2.
 """
 
 import subprocess

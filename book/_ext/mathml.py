@@ -8,9 +8,8 @@ import re
 import unicodedata
 from html import escape
 
-# What stands between two neighbours. A row is for the left one's class, a column for the
-# right one's: ordinary, large operator, binary, relation, opening, closing, punctuation
-# and inner. 3 and t are a thin space, m a medium and k a thick one; scripts keep only 3.
+# What stands between two neighbours: a row for the left one's class, a column for the
+# right one's. 3 and t are a thin space, m a medium, k a thick one; scripts keep only 3.
 CLASSES = ["ord", "op", "bin", "rel", "open", "close", "punct", "inner"]
 BETWEEN = {
     "ord": "03mk000t",
@@ -92,6 +91,8 @@ def mathml(tex, *, display=False):
     """
     parser = _Parser(tex, display)
     body = parser.table("aligned")
+    if parser.peek():
+        raise TexError(f"{parser.peek()} is too much")
     kind = ' display="block"' if display else ""
     note = (
         f'<annotation encoding="application/x-tex">{escape(tex.strip())}</annotation>'
@@ -157,7 +158,9 @@ class _Parser:
                 raise TexError(f"{token} is missing")
 
     def raw(self):
-        """Read a group as plain text."""
+        """Read a group, or one token, as plain text."""
+        if self.peek() != "{":
+            return self.next()
         self.expect("{")
         depth, text = 1, ""
         while depth:
@@ -190,7 +193,7 @@ class _Parser:
         return _line(atoms, self.script) if atoms else "<mrow></mrow>"
 
     def table(self, name):
-        """Read rows of cells, up to ``\\end`` or the formula's own end."""
+        """Read rows of cells, up to the end of the table or of the formula."""
         rows, inner = [[]], name not in ("aligned", "split", "align", "align*")
 
         def cell():

@@ -1,8 +1,8 @@
-"""Sphinx extension: pages that are light, need no other host, and are usable by everyone.
+"""Sphinx extension: pages that are light, self-contained and usable by everyone.
 
-Formulas become MathML while the book is built. Every page that the theme has rendered is
-then mended: it loads only the scripts and styles that it uses, its icons and the size of
-its pictures stand in the page, and what assistive technology would stumble over is gone.
+Formulas become MathML while the book is built. Every page that the theme has rendered
+is then mended: it loads only the scripts and styles that it uses, its icons and the
+size of its pictures stand in the page, and assistive technology stumbles no more.
 """
 
 import re
@@ -43,9 +43,13 @@ USERS = {
 }
 # The light or dark theme is chosen before anything is painted.
 THEME = """
-let mode = "auto", theme = "auto";
-try { mode = localStorage.getItem("mode") || mode; theme = localStorage.getItem("theme") || theme; } catch {}
-if (theme === "auto") theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+let { mode, theme } = { mode: "auto", theme: "auto" };
+try {
+  mode = localStorage.getItem("mode") || mode;
+  theme = localStorage.getItem("theme") || theme;
+} catch { /* A browser may refuse to store anything. */ }
+const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+if (mode === "auto") theme = dark ? "dark" : "light";
 Object.assign(document.documentElement.dataset, { mode, theme });
 """
 
@@ -133,6 +137,9 @@ def mend_for_everyone(page):
             head.name = "td"
     for entry in page.select(".citation-list, .citation"):
         del entry["role"]
+    # These name themselves, better than their label does.
+    for summary in page.select("summary[aria-label]"):
+        del summary["aria-label"]
     for link in page.select("a[target=_blank]"):
         link["rel"] = "noopener"
 
