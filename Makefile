@@ -16,7 +16,7 @@ help:
 	@echo "make test       run all tests, every notebook included"
 	@echo "make notebooks  run the notebooks only (ARGS=--sample: on the sample, offline)"
 	@echo "make execute    run the notebooks on full MNIST and store what comes out"
-	@echo "make results    measure what the book quotes (about 15 minutes, resumable)"
+	@echo "make results    measure what the book quotes (about two hours, resumable)"
 	@echo "make bench      compare speeds"
 	@echo "make serve      build the book and serve it on http://localhost:8000"
 	@echo "make clean      remove what was built, and the virtual environment"
