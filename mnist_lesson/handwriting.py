@@ -209,6 +209,8 @@ def _shrunk_grey(image: Image.Image) -> np.ndarray:
             f"is only {image.width}x{image.height} pixels: take a picture of at least "
             f"{FRAME}x{FRAME}."
         )
+    if min(image.size) * WORK_SIDE < max(image.size):
+        raise HandwritingError(_NO_DIGIT)  # a strip, of which shrinking leaves nothing
     if image.mode[0] in "IF":  # 16 or 32 bits of any range: stretch it to 8
         values = np.nan_to_num(np.asarray(image, np.float32))
         values = values - min(0, values.min())
@@ -469,14 +471,14 @@ def _frame(ink: np.ndarray, digit: np.ndarray) -> np.ndarray:
     fine = _fit(fine, digit, BOX * FINE)
     # A thin pen would leave grey threads, a thick brush blobs: MNIST has neither.
     for _ in range(2):
-        drawn = np.pad(fine > 0.5, 1)
+        drawn = np.pad(_drawn(fine), 1)
         edge = (drawn[1:] != drawn[:-1]).sum() + (drawn[:, 1:] != drawn[:, :-1]).sum()
         width = 2 * drawn.sum() / (np.pi / 4 * edge)
         change = (np.clip(width, THIN * FINE, THICK * FINE) - width) / 2
         if abs(change) < 0.5:
             break
         fine = _thicken(fine, change)
-        fine = _fit(fine, fine > 0.5, BOX * FINE)
+        fine = _fit(fine, _drawn(fine), BOX * FINE)
     small = np.asarray(Image.fromarray(fine).reduce(FINE))
     frame = np.zeros((FRAME, FRAME))
     corner = [
@@ -486,6 +488,11 @@ def _frame(ink: np.ndarray, digit: np.ndarray) -> np.ndarray:
     top, left = np.clip(corner, 0, np.subtract(FRAME, small.shape))
     frame[top : top + small.shape[0], left : left + small.shape[1]] = small
     return (255 * frame / small.max()).round().astype(np.uint8)
+
+
+def _drawn(fine: np.ndarray) -> np.ndarray:
+    """Tell ink from paper; the thinnest pen's threads are pale after shrinking."""
+    return fine > fine.max() / 2
 
 
 def _fit(ink: np.ndarray, marks: np.ndarray, side: int) -> np.ndarray:

@@ -10,6 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 JUPYTER_BOOK = Path(sys.executable).parent / "jupyter-book"
 SOURCES = ["_config.yml", "_toc.yml", "book", "notebooks"]
+LABS = ROOT / "book" / "_static" / "labs"
+PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<script src="{labs}/lab.js" defer></script></head>
+<body><div style="height: {above}px"></div>
+<div data-lab="{name}">A figure.</div><div style="height: {below}px"></div></body>
+"""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -53,3 +60,21 @@ def page(browser):
     yield page
     page.close()
     assert not errors
+
+
+@pytest.fixture
+def lab(page, tmp_path):
+    """Open a page from the disk that holds a lab, wait for it, and return the page."""
+
+    def open_lab(name, above=0, below=0, folder=LABS, wait=True):
+        path = tmp_path / f"{name}.html"
+        path.write_text(
+            PAGE.format(labs=folder.as_uri(), name=name, above=above, below=below),
+            "utf-8",
+        )
+        page.goto(path.as_uri())
+        if wait:
+            page.wait_for_selector("[data-lab] > .lab")
+        return page
+
+    return open_lab

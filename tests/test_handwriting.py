@@ -308,3 +308,19 @@ def test_the_pictures_that_come_with_the_package(name, digit):
         for d in range(10)
     ]
     assert np.argmax(likenesses) == digit
+
+
+@pytest.mark.parametrize("pen", [1, 2])
+def test_a_thread_drawn_large_is_framed(pen):
+    """Shrunk to 20 pixels it is paler than half of its ink."""
+    page = np.full((800, 800), 255, np.uint8)
+    page[50:750, 400 : 400 + pen] = 0
+    frame = load_digit(Image.fromarray(page))
+    rows, columns = frame.nonzero()
+    assert np.ptp(rows) + 1 in (20, 21) and np.ptp(columns) < 6 and frame.max() == 255
+
+
+@pytest.mark.parametrize("size", [(10_000, 2), (2, 10_000)])
+def test_a_strip_of_nothing_shows_no_digit(size):
+    with pytest.raises(HandwritingError, match="shows no digit"):
+        load_digit(Image.new("L", size, 255))

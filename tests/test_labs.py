@@ -9,28 +9,6 @@ from pathlib import Path
 import pytest
 
 LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
-PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
-<script src="{labs}/lab.js" defer></script></head>
-<body><div style="height: {above}px"></div>
-<div data-lab="{name}">{fallback}</div></body>
-"""
-
-
-@pytest.fixture
-def lab(page, tmp_path):
-    """Open a page from the disk that holds a lab, wait for it, and return the page."""
-
-    def open_lab(name, above=0, fallback="A figure.", folder=LABS, wait=True):
-        path = tmp_path / f"{name}.html"
-        path.write_text(
-            PAGE.format(labs=folder.as_uri(), name=name, above=above, fallback=fallback)
-        )
-        page.goto(path.as_uri())
-        if wait:
-            page.wait_for_selector("[data-lab] > .lab")
-        return page
-
-    return open_lab
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ const lab = (() => {
     if (!parts.has(name)) {
       parts.set(name, new Promise((resolve, reject) => {
         arrived.set(name, resolve);
-        const script = make("script", { src: `${folder}${name}.js` });
+        const script = make("script", { src: `${folder}${name}.js`, charset: "utf-8" });
         script.onerror = () => reject(new Error(`${name}.js could not be loaded`));
         document.head.append(script);
       }));
@@ -122,7 +122,7 @@ const lab = (() => {
     }).observe(root);
     return {
       start() { running = true; next(); },
-      stop() { running = false; },
+      stop() { running = false; next(); },
       get running() { return running; },
     };
   }

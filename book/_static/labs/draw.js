@@ -1,0 +1,416 @@
+/* Draw a digit: three classifiers read it while it is drawn. */
+"use strict";
+
+{
+  const { make, button, choice, status } = lab;
+  const SIDE = 280; // pixels of the pad: ten for each of MNIST's 28
+  const MARGIN = 20; // paper all round, so that ink at the edge is not taken for a border
+  const PEN = 22; // as broad on the pad as MNIST's strokes are in their frame
+  const STEP = 10; // how far an arrow key moves the pen
+  const LONGEST_SIDE = 1_600; // larger pictures are shrunk first, which saves memory
+  const LARGEST_FILE = 20e6, MOST_PIXELS = 40e6;
+  const SETTLED = 400; // milliseconds without a change, after which the result is spoken
+  const BLANK = "The pad is blank: draw a digit, and the three models read it while you draw.";
+  const UNREADABLE = "cannot be read as a picture: it is damaged or of another kind; save it again as PNG or JPEG.";
+  const SHRINK = "shrink it, 1,000 pixels a side are plenty.";
+  const MOVES = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
+
+  const percent = (share, places = 1) => `${(100 * share).toFixed(places)}\u00a0%`;
+
+  function paper(width, height = width, attributes = {}) {
+    const canvas = make("canvas", { width, height, ...attributes });
+    return [canvas, canvas.getContext("2d", { willReadFrequently: true })];
+  }
+
+  /* RGBA pixels to grey levels on white paper: a plain mean of the three colours. */
+  function greys({ data }) {
+    const grey = new Uint8Array(data.length / 4);
+    for (let n = 0, at = 0; n < grey.length; n++, at += 4) {
+      const mean = (data[at] + data[at + 1] + data[at + 2]) / 3;
+      grey[n] = Math.round(255 - ((255 - mean) * data[at + 3]) / 255);
+    }
+    return grey;
+  }
+
+  /* Grey levels, put on a canvas. */
+  function image(levels, width, height) {
+    const [canvas, context] = paper(width, height);
+    const pixels = context.createImageData(width, height);
+    levels.forEach((level, n) => pixels.data.set([level, level, level, 255], 4 * n));
+    context.putImageData(pixels, 0, 0);
+    return canvas;
+  }
+
+  /* A file that the reader chose or pasted; what it cannot be is said in one sentence.
+     Its size is known before it is decoded. */
+  async function picture(file, framing) {
+    if (file.size > LARGEST_FILE) throw new Error(`has more than ${LARGEST_FILE / 1e6} MB: ${SHRINK}`);
+    const source = new Image();
+    const url = URL.createObjectURL(file);
+    try {
+      await new Promise((resolve, reject) => {
+        source.onload = resolve;
+        source.onerror = () => reject(new Error(UNREADABLE));
+        source.src = url;
+      });
+      const { naturalWidth: width, naturalHeight: height } = source;
+      if (width * height > MOST_PIXELS) throw new Error(`has more than ${MOST_PIXELS / 1e6} million pixels: ${SHRINK}`);
+      // Unlike an img element, this refuses a file that was cut short.
+      const bitmap = await createImageBitmap(file).catch(() => { throw new Error(UNREADABLE); });
+      const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
+      const [canvas, context] = paper(Math.ceil(width * scale), Math.ceil(height * scale));
+      context.imageSmoothingQuality = "high";
+      context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+      const sheet = framing.grey(context.getImageData(0, 0, canvas.width, canvas.height));
+      return { sheet, canvas: image(sheet.grey, sheet.width, sheet.height) };
+    } finally {
+      URL.revokeObjectURL(url);
+    }
+  }
+
+  /* The pad: a list of marks, strokes or pictures, the later ones over the earlier. */
+  function drawingPad(changed, described) {
+    const [canvas, context] = paper(SIDE, SIDE, {
+      class: "lab-draw-pad", tabindex: 0, role: "application",
+      "aria-label": "Drawing pad", "aria-describedby": described,
+    });
+    const ring = make("div", { class: "lab-draw-ring", hidden: "" });
+    const pen = { x: SIDE / 2, y: SIDE / 2, down: false };
+    const held = new Set(); // arrow keys; two at once move the pen aslant
+    let marks = [], stroke = null;
+
+    function begin(...point) {
+      stroke = { points: [point] };
+      marks.push(stroke);
+      changed();
+    }
+    function go(...point) {
+      stroke.points.push(point);
+      changed();
+    }
+    function lift() {
+      stroke = null;
+      pen.down = false;
+    }
+    function place(event) {
+      const box = canvas.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top].map((n) => (n * SIDE) / box.width);
+    }
+    function showPen(shown = true) {
+      ring.hidden = !shown;
+      ring.classList.toggle("lab-draw-down", pen.down);
+      ring.style.left = `${(100 * pen.x) / SIDE}%`;
+      ring.style.top = `${(100 * pen.y) / SIDE}%`;
+    }
+    function undo() {
+      lift();
+      marks.pop();
+      changed();
+    }
+    function clear() {
+      lift();
+      marks = [];
+      changed();
+    }
+
+    const on = (name, listen) => canvas.addEventListener(name, listen);
+    on("pointerdown", (event) => {
+      if (!event.isPrimary || event.button !== 0) return; // a second finger, a right click
+      canvas.setPointerCapture(event.pointerId);
+      lift();
+      showPen(false);
+      begin(...place(event));
+    });
+    on("pointermove", (event) => {
+      if (!stroke || !canvas.hasPointerCapture(event.pointerId)) return;
+      // A browser reports moves once a frame; the places in between make curves smooth.
+      const moves = event.getCoalescedEvents?.() ?? [];
+      for (const move of moves.length ? moves : [event]) go(...place(move));
+    });
+    on("lostpointercapture", () => {
+      lift();
+      changed();
+    });
+    on("focus", () => showPen(canvas.matches(":focus-visible")));
+    on("blur", () => {
+      held.clear();
+      lift();
+      showPen(false);
+    });
+    on("keyup", ({ key }) => held.delete(key));
+    on("keydown", (event) => {
+      const { key, altKey, ctrlKey, metaKey } = event;
+      if ((ctrlKey || metaKey) && key === "z") undo();
+      else if (altKey || ctrlKey || metaKey) return; // the browser's own
+      else if (key in MOVES) {
+        held.add(key);
+        for (const [x, y] of [...held].map((name) => MOVES[name])) {
+          pen.x = Math.min(SIDE, Math.max(0, pen.x + STEP * x));
+          pen.y = Math.min(SIDE, Math.max(0, pen.y + STEP * y));
+        }
+        if (pen.down) go(pen.x, pen.y);
+      } else if (key === " ") {
+        if (pen.down) lift();
+        else {
+          pen.down = true;
+          begin(pen.x, pen.y);
+        }
+      } else if (key === "Escape") clear();
+      else return;
+      event.preventDefault(); // the page stays where it is
+      showPen();
+      changed();
+    });
+
+    function draw() {
+      context.fillStyle = "white";
+      context.fillRect(0, 0, SIDE, SIDE);
+      Object.assign(context, { lineWidth: PEN, lineCap: "round", lineJoin: "round" });
+      for (const { canvas: shown, points } of marks) {
+        if (shown) {
+          const scale = SIDE / Math.max(shown.width, shown.height);
+          const width = shown.width * scale, height = shown.height * scale;
+          context.fillRect(0, 0, SIDE, SIDE);
+          context.imageSmoothingEnabled = scale < 2; // MNIST's pixels stay squares
+          context.drawImage(shown, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
+        } else {
+          context.beginPath();
+          context.moveTo(points[0][0], points[0][1] + 0.01); // a line of no length has no dot
+          for (const [x, y] of points) context.lineTo(x, y);
+          context.stroke();
+        }
+      }
+    }
+
+    /* What is to be framed: a picture's own pixels, or the pad's with its margin. */
+    function sheet() {
+      const picture = marks.at(-1).sheet;
+      if (picture) return [picture.grey, picture.width, picture.height];
+      const side = SIDE + 2 * MARGIN; // what lies outside the canvas is transparent
+      return [greys(context.getImageData(-MARGIN, -MARGIN, side, side)), side, side];
+    }
+
+    /* The pad averaged down to 28 x 28, white on black: no framing at all. */
+    function averaged() {
+      const grey = greys(context.getImageData(0, 0, SIDE, SIDE));
+      const sums = new Float32Array(784);
+      grey.forEach((level, n) => {
+        sums[28 * Math.floor(n / SIDE / 10) + Math.floor((n % SIDE) / 10)] += 255 - level;
+      });
+      return Uint8Array.from(sums, (sum) => Math.round(sum / 100));
+    }
+
+    return {
+      element: make("div", { class: "lab-draw-sheet" }, canvas, ring),
+      draw, sheet, averaged, undo, clear,
+      show(mark) {
+        lift();
+        marks.push(mark);
+        changed();
+      },
+      get drawing() { return stroke !== null && !pen.down; },
+      get last() { return marks.at(-1); },
+      get pen() {
+        const [column, row] = [pen.x, pen.y].map((n) => Math.min(28, Math.floor(n / 10) + 1));
+        return ring.hidden ? "" : `Pen ${pen.down ? "down" : "up"}, row ${row}, column ${column} of 28. `;
+      },
+    };
+  }
+
+  /* A table: ten rows of probabilities, a column for each model. */
+  function readings(models) {
+    const answers = models.map(() => make("td", { class: "lab-draw-answer" }));
+    const cells = Array.from({ length: 10 }, () => models.map(() => {
+      const text = make("span"), bar = make("div", { class: "lab-draw-bar" });
+      return { text, bar, cell: make("td", {}, text, bar) };
+    }));
+    const row = (name, tds) => make("tr", {}, make("th", { scope: "row" }, name), tds);
+    return {
+      element: make("table", { class: "lab-draw-table" },
+        make("caption", {}, "What the models read, and the probability of each digit"),
+        make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "digit"),
+          models.map(({ name, accuracy }) => make("th", { scope: "col" }, name,
+            make("small", {}, `test accuracy ${percent(accuracy, 2)}`))))),
+        make("tbody", {}, row("reads", answers),
+          cells.map((tds, digit) => row(digit, tds.map(({ cell }) => cell))))),
+      /* The ten probabilities of each model, or null. */
+      show(probabilities) {
+        models.forEach((_, m) => {
+          const p = probabilities?.[m];
+          const best = p && p.indexOf(Math.max(...p));
+          answers[m].textContent = best ?? "–";
+          cells.forEach((tds, digit) => {
+            const { text, bar, cell } = tds[m];
+            text.textContent = p ? percent(p[digit]) : "–";
+            bar.style.width = `${100 * (p?.[digit] ?? 0)}%`;
+            cell.classList.toggle("lab-draw-best", digit === best);
+          });
+        });
+      },
+    };
+  }
+
+  /* Feature maps as pictures, ten in a row: black for 0, white for the layer's largest. */
+  function featureMaps(lenet) {
+    const names = ["first", "second"];
+    const pictures = names.map(() => make("canvas", { role: "img", width: 129 }));
+    const texts = names.map((name, n) => `${[20, 50][n]} feature maps after the ${name} convolution, pooling and ReLU`);
+    const element = make("details", { class: "lab-draw-maps" }, make("summary", {}, "LeNet's feature maps"),
+      pictures.map((canvas, n) => make("figure", {}, canvas, make("figcaption", {}, `${texts[n]}: black is 0.`))));
+    return {
+      element,
+      show(input) {
+        if (!element.open) return;
+        const layers = input ? lenet.featureMaps(input) : [{ maps: 20, side: 12 }, { maps: 50, side: 4 }];
+        layers.forEach(({ maps, side, values }, n) => {
+          const canvas = pictures[n], size = 12 / side;
+          canvas.height = 13 * (maps / 10) - 1; // also wipes it
+          const context = canvas.getContext("2d");
+          const largest = values ? values.reduce((a, b) => Math.max(a, b), 1e-9) : 1;
+          let alive = 0;
+          for (let map = 0; map < maps; map++) {
+            const own = values?.subarray(map * side ** 2, (map + 1) * side ** 2);
+            alive += own?.some((value) => value > 0) ?? 0;
+            for (let at = 0; at < side ** 2; at++) {
+              const level = own ? Math.round((255 * own[at]) / largest) : 0;
+              context.fillStyle = `rgb(${level} ${level} ${level})`;
+              context.fillRect(13 * (map % 10) + size * (at % side),
+                13 * Math.floor(map / 10) + size * Math.floor(at / side), size, size);
+            }
+          }
+          canvas.setAttribute("aria-label", `${texts[n]}: ${alive} of them are not all 0.`);
+        });
+      },
+    };
+  }
+
+  /* What the preview shows, in words. */
+  function words(levels) {
+    const rows = [], columns = [];
+    levels?.forEach((level, n) => {
+      if (level > 50) {
+        rows.push(Math.floor(n / 28) + 1);
+        columns.push((n % 28) + 1);
+      }
+    });
+    return rows.length
+      ? `What the models see: ink in rows ${rows[0]} to ${rows.at(-1)} and columns ${Math.min(...columns)} to ${Math.max(...columns)} of 28.`
+      : "What the models see: nothing yet.";
+  }
+
+  lab.define("draw", async (root) => {
+    const [{ models, toInput, softmax }, framing, examples] =
+      await Promise.all([lab.load("models"), lab.load("framing"), lab.load("examples")]);
+    const help = make("p", { id: "lab-draw-help" },
+      "Draw one digit with mouse, pen or finger. With keys: arrows move the pen, space puts it down or lifts it, Escape clears. Or upload or paste a picture, or pick one of MNIST's test digits; softmax regression misreads the hard ones.");
+    const pad = drawingPad(changed, help.id);
+    const [preview, context] = paper(28, 28, { class: "lab-draw-preview", role: "img" });
+    const table = readings(models);
+    const maps = featureMaps(models.find(({ name }) => name === "LeNet"));
+    const line = status();
+    const framed = make("input", { type: "checkbox", checked: "", onchange: changed });
+    const upload = make("input", { type: "file", accept: "image/*", hidden: "", onchange: () => {
+      take(upload.files[0]);
+      upload.value = ""; // so that the same file can be chosen again
+    } });
+    const decoded = examples.map(({ label, image: text }) => ({
+      label, levels: Uint8Array.from(atob(text), (character) => character.charCodeAt(0)),
+    }));
+    const picker = choice("test digit", [["", "choose"], ...decoded.map(({ label }, n) =>
+      [String(n), `${label}${n < 10 ? "" : ", hard"}`])], "", (key) => {
+      if (key !== "") pad.show({ ...example(decoded[key].levels), key });
+    });
+    const select = picker.querySelector("select");
+
+    /* A test digit is in MNIST's frame already; on the pad it is dark on white. */
+    function example(levels) {
+      return { canvas: image(levels.map((level) => 255 - level), 28, 28), levels };
+    }
+
+    async function take(file) {
+      if (!file) return;
+      try {
+        pad.show(await picture(file, framing));
+      } catch (error) {
+        say(`The file ${error.message} The pad stays as it was.`);
+      }
+    }
+    const pasted = (event) => {
+      const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
+      if (file) take(file);
+    };
+    document.addEventListener("paste", pasted);
+
+    let timer = 0, waiting = false, rest = 0;
+    function say(text, wait = 0) {
+      clearTimeout(timer);
+      timer = setTimeout(() => { line.textContent = text; }, wait);
+    }
+    /* However often the pad changes, it is drawn and read at most once a frame; and on
+       a slow machine half of the time is left to the hand that draws. */
+    function changed() {
+      if (!waiting) requestAnimationFrame(update);
+      waiting = true;
+      table.element.ariaBusy = "true";
+    }
+    function update() {
+      waiting = false;
+      pad.draw();
+      const start = performance.now();
+      if (start < rest) return changed();
+      read();
+      table.element.ariaBusy = "false";
+      rest = 2 * performance.now() - start;
+    }
+
+    /* The 28 x 28 grey levels that the models get; an Error's message says why not. */
+    function frame() {
+      if (!framed.checked) return pad.averaged();
+      return pad.last.levels ?? framing.frame(...pad.sheet()).image;
+    }
+    function read() {
+      select.value = pad.last?.key ?? "";
+      let levels = null, text = BLANK;
+      try {
+        if (pad.last) levels = frame();
+        if (levels?.every((level) => level === 0)) levels = null;
+      } catch (error) {
+        text = `The ${pad.last.canvas ? "picture" : "drawing"} ${error.message}`;
+      }
+      const input = levels && toInput(levels);
+      const probabilities = input && models.map((model) => softmax(model.logits(input)));
+      context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
+      preview.setAttribute("aria-label", words(levels));
+      table.show(probabilities);
+      maps.show(input);
+      if (input) {
+        text = `${probabilities.map((p, m) => {
+          const most = Math.max(...p);
+          return `${models[m].name} reads ${p.indexOf(most)} (${percent(most)})`;
+        }).join(", ")}.`;
+        text = text[0].toUpperCase() + text.slice(1);
+      }
+      if (!pad.drawing) say(pad.pen + text, SETTLED);
+    }
+    maps.element.addEventListener("toggle", changed);
+
+    root.append(
+      help,
+      make("div", { class: "lab-draw" },
+        make("div", { class: "lab-draw-left" },
+          pad.element,
+          make("div", { class: "lab-row" }, button("Undo", pad.undo), button("Clear", pad.clear),
+            button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }), upload),
+          make("div", { class: "lab-draw-sees" },
+            make("div", {}, preview, make("small", {}, "what the models see")),
+            make("div", {},
+              make("label", { class: "lab-draw-switch" }, framed, make("span", {}, "centre and scale as MNIST did")),
+              picker))),
+        table.element),
+      line,
+      maps.element,
+    );
+    line.textContent = BLANK;
+    update();
+  });
+}

@@ -1,0 +1,305 @@
+"""Draw a digit: a pad in the page, used as readers use it."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from mnist_lesson import load_digit
+from tools.make_lab_weights import EXAMPLES, WEIGHTS, read
+
+ONE = [[(140, 40), (140, 240)]]
+SEVEN = [[(80, 60), (200, 60), (120, 230)]]
+SMALL_SEVEN = [[(180, 190), (230, 190), (200, 260)]]
+
+
+@pytest.fixture
+def pad(lab):
+    """The page with the pad, opened."""
+    return Pad(lab("draw", below=3_000))
+
+
+class Pad:
+    """What a reader does and sees."""
+
+    def __init__(self, page):
+        self.page = page
+        self.canvas = page.get_by_label("Drawing pad")
+        self.canvas.wait_for()
+
+    def draw(self, strokes):
+        box = self.canvas.bounding_box()
+        mouse = self.page.mouse
+        for (x, y), *others in strokes:
+            mouse.move(box["x"] + x, box["y"] + y)
+            mouse.down()
+            for x, y in others:
+                mouse.move(box["x"] + x, box["y"] + y, steps=5)
+            mouse.up()
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def click(self, name):
+        self.page.get_by_role("button", name=name).click()
+
+    def upload(self, name, content):
+        self.page.set_input_files(
+            "input[type=file]",
+            {"name": name, "mimeType": "image/png", "buffer": content},
+        )
+
+    def paste(self, content, more=0):
+        """Paste a picture given in base64, with so many bytes more."""
+        self.page.evaluate(
+            """([base64, more]) => {
+                const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+                const file = new File([bytes, new Uint8Array(more)], "7.png",
+                    { type: "image/png" });
+                const clipboardData = new DataTransfer();
+                clipboardData.items.add(file);
+                document.body.dispatchEvent(
+                    new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+            }""",
+            [content, more],
+        )
+
+    def says(self, text):
+        self.page.locator(".lab-status", has_text=text).wait_for(timeout=10_000)
+
+    def settle(self):
+        """Wait until everything done so far has been read."""
+        self.page.wait_for_selector(".lab-draw-table[aria-busy=false]")
+
+    @property
+    def answers(self):
+        """What the three models read; – where they read nothing."""
+        return self.page.locator(".lab-draw-answer").all_inner_texts()
+
+    @property
+    def preview(self):
+        """The grey levels that the models get."""
+        data = self.page.evaluate(
+            """() => [...document.querySelector(".lab-draw-preview").getContext("2d")
+                .getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0)"""
+        )
+        return np.array(data, np.uint8).reshape(28, 28)
+
+
+def png(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def picture(strokes, size=(640, 480), at=(200, 100)):
+    image = Image.new("RGB", size, (240, 235, 220))
+    for stroke in strokes:
+        points = [(x + at[0], y + at[1]) for x, y in stroke]
+        ImageDraw.Draw(image).line(points, fill=(30, 30, 90), width=12)
+    return image
+
+
+def test_a_blank_pad_reads_nothing(pad):
+    assert "The pad is blank" in pad.page.inner_text(".lab-status")
+    assert pad.answers == ["–"] * 3
+    assert not pad.preview.any()
+    for clear in "Undo", "Clear":
+        pad.click(clear)
+    assert pad.answers == ["–"] * 3
+
+
+@pytest.mark.parametrize(("digit", "strokes"), [("1", ONE), ("7", SEVEN)])
+def test_what_the_mouse_draws_is_read(pad, digit, strokes):
+    pad.draw(strokes)
+    pad.says(f"LeNet reads {digit}")
+    assert pad.answers[2] == digit
+
+
+def test_the_table_holds_the_probabilities(pad):
+    pad.draw(SEVEN)
+    pad.says("LeNet reads 7")
+    cells = pad.page.locator(".lab-draw-table tbody tr:not(:first-child) td")
+    shares = [float(text.removesuffix("\u00a0%")) for text in cells.all_inner_texts()]
+    shares = np.array(shares).reshape(10, 3)
+    assert np.abs(shares.sum(0) - 100).max() < 0.6  # each is rounded to 0.1
+    assert [str(n) for n in shares.argmax(0)] == pad.answers
+    headings = pad.page.locator(".lab-draw-table thead th").all_inner_texts()
+    for heading, (name, model) in zip(headings[1:], read(WEIGHTS).items(), strict=True):
+        assert name in heading
+        assert f"test accuracy {100 * model['accuracy']:.2f}\u00a0%" in heading
+
+
+def test_keys_alone_draw_a_one_and_take_it_back(pad):
+    pad.page.keyboard.press("Tab")
+    assert pad.canvas.evaluate("(canvas) => canvas === document.activeElement")
+    pad.press(*["ArrowUp"] * 9, "Space", *["ArrowDown"] * 18, "Space", "ArrowRight")
+    pad.says("Pen up, row 24, column 16 of 28")
+    pad.says("LeNet reads 1")
+    assert pad.page.evaluate("scrollY") == 0
+    pad.press("Space", *["ArrowRight"] * 5, "Control+z")
+    pad.says("LeNet reads 1")
+    pad.press("Escape")
+    pad.says("The pad is blank")
+    assert pad.answers == ["–"] * 3
+
+
+def test_two_arrows_at_once_move_the_pen_aslant(pad):
+    pad.canvas.focus()
+    pad.page.keyboard.down("ArrowRight")
+    pad.press("ArrowDown")
+    pad.page.keyboard.up("ArrowRight")
+    pad.says("Pen up, row 16, column 17")
+
+
+def test_undo_takes_back_the_last_stroke_and_clear_all(pad):
+    pad.draw(ONE)
+    pad.says("LeNet reads 1")
+    one = pad.preview
+    pad.draw([[(60, 60), (220, 60)]])
+    pad.settle()
+    assert (pad.preview != one).any()
+    pad.click("Undo")
+    pad.settle()
+    assert (pad.preview == one).all()
+    pad.draw(SEVEN)
+    pad.click("Clear")
+    pad.says("The pad is blank")
+    pad.click("Undo")
+    pad.says("The pad is blank")
+
+
+def test_without_the_framing_a_small_digit_aside_is_misread(pad):
+    pad.draw(SMALL_SEVEN)
+    pad.says("LeNet reads 7")
+    assert max(np.ptp(places) for places in np.nonzero(pad.preview)) >= 19
+    pad.page.get_by_label("centre and scale as MNIST did").uncheck()
+    pad.settle()
+    assert pad.answers[2] != "7"
+    rows, columns = np.nonzero(pad.preview)
+    assert rows.min() >= 17 and columns.min() >= 16
+    pad.page.get_by_label("centre and scale as MNIST did").check()
+    pad.says("LeNet reads 7")
+
+
+def test_test_digits_come_as_they_are(pad):
+    """With and without the framing: they are in MNIST's frame already."""
+    digits = read(EXAMPLES)
+    assert len(digits) == 20
+    for n, framed in (3, True), (17, True), (17, False):
+        pad.page.get_by_label("centre and scale as MNIST did").set_checked(framed)
+        pad.page.get_by_label("test digit").select_option(index=n + 1)
+        pad.settle()
+        expected = np.frombuffer(base64.b64decode(digits[n]["image"]), np.uint8)
+        assert (pad.preview == expected.reshape(28, 28)).all()
+        assert pad.answers[2] == str(digits[n]["label"])
+    pad.click("Clear")
+    pad.settle()
+    assert pad.page.get_by_label("test digit").input_value() == ""
+
+
+def test_a_picture_is_framed_as_load_digit_frames_it(pad):
+    image = picture(SEVEN)
+    pad.upload("seven.png", png(image))
+    pad.says("LeNet reads 7")
+    away = np.abs(pad.preview.astype(int) - load_digit(image))
+    assert away.max() <= 2
+
+
+def test_a_picture_is_turned_upright(pad):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn it by 90° clockwise
+    file = io.BytesIO()
+    picture(SEVEN).rotate(90, expand=True).save(file, "JPEG", exif=exif)
+    pad.upload("seven.jpg", file.getvalue())
+    pad.says("LeNet reads 7")
+
+
+def test_a_picture_can_be_pasted(pad):
+    pad.paste(base64.b64encode(png(picture(SEVEN))).decode())
+    pad.says("LeNet reads 7")
+
+
+def test_a_heavy_file_is_not_even_opened(pad):
+    pad.paste("", more=20_000_000)
+    pad.settle()
+    assert pad.answers == ["–"] * 3
+    pad.paste("", more=20_000_001)
+    pad.says("has more than 20 MB")
+
+
+def test_what_is_no_fit_picture_is_said_and_the_pad_goes_on(pad):
+    pad.draw(ONE)
+    pad.says("LeNet reads 1")
+    for content, sentence in [
+        (b"This is a text.", "cannot be read as a picture"),
+        (png(Image.new("1", (8000, 5001))), "has more than 40 million pixels"),
+        (b"", "cannot be read as a picture"),
+        (png(Image.new("L", (5, 5))), "is only 5x5 pixels"),
+        (png(picture(SEVEN))[:1000], "cannot be read as a picture"),
+    ]:
+        pad.upload("digit.png", content)
+        pad.says(sentence)
+        assert pad.answers[2] == "1"
+    pad.click("Clear")
+    pad.draw(SEVEN)
+    pad.says("LeNet reads 7")
+
+
+def test_a_blank_picture_shows_no_digit(pad):
+    pad.upload("blank.png", png(Image.new("RGB", (300, 200), "white")))
+    pad.says("The picture shows no digit")
+    assert pad.answers == ["–"] * 3
+    pad.page.get_by_label("centre and scale as MNIST did").uncheck()
+    pad.says("The pad is blank")
+    pad.click("Clear")
+    pad.draw(ONE)
+    pad.settle()
+    assert pad.answers[2] == "1"
+
+
+def test_feature_maps_on_request(pad):
+    pad.draw(SEVEN)
+    pad.page.get_by_text("LeNet's feature maps").click()
+    first = pad.page.get_by_role("img", name="20 feature maps after the first")
+    second = pad.page.get_by_role("img", name="50 feature maps after the second")
+    pad.settle()
+    assert first.is_visible() and second.is_visible()
+    assert not second.get_attribute("aria-label").endswith(": 0 of them are not all 0.")
+    pad.click("Clear")
+    pad.settle()
+    assert second.get_attribute("aria-label").endswith(": 0 of them are not all 0.")
+
+
+def test_a_finger_draws_and_the_page_stays(browser, lab):
+    address = lab("draw", below=3_000).url
+    context = browser.new_context(
+        viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.goto(address)
+    pad = Pad(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    box = pad.canvas.bounding_box()
+    session = context.new_cdp_session(page)
+
+    def swipe(x, y):
+        for n in range(11):
+            points = [{"x": x, "y": y + 18 * (10 - n)}]
+            kind = "touchMove" if n else "touchStart"
+            session.send(
+                "Input.dispatchTouchEvent", {"type": kind, "touchPoints": points}
+            )
+        session.send(
+            "Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []}
+        )
+
+    swipe(box["x"] + 140, box["y"] + 40)
+    pad.says("LeNet reads 1")
+    assert page.evaluate("scrollY") == 0
+    swipe(5, 300)  # beside the pad, the page scrolls
+    page.wait_for_function("scrollY > 0")
+    context.close()
