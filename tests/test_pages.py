@@ -22,7 +22,7 @@ sys.path.append(str(ROOT / "book" / "_ext"))
 from mathml import TexError, mathml  # noqa: E402
 
 PAGES = [*CHAPTERS, "genindex", "search"]
-LIGHT = {"width": 1280, "height": 800}
+LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 
 
@@ -63,30 +63,24 @@ def site(book):
         server.shutdown()
 
 
-@pytest.fixture(params=["light, wide", "dark, narrow"])
-def visit(request, browser, site):
+@pytest.fixture
+def visit(browser, site):
     """Open a page afresh, with an eye on what it asks for and complains of."""
-    scheme, _, width = request.param.partition(", ")
-    context = browser.new_context(
-        viewport=LIGHT if width == "wide" else PHONE,
-        color_scheme=scheme,
-        reduced_motion="reduce",
-    )
+    context = browser.new_context(viewport=LAPTOP, reduced_motion="reduce")
     page, complaints = context.new_page(), []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: complaints.append(request.url))
-    page.on(
-        "console",
-        lambda line: complaints.append(line.text) if line.type == "error" else None,
-    )
-    page.on(
-        "request",
-        lambda request: (
+
+    def on_request(request):
+        if not request.url.startswith((site.address, "file:", "data:", "blob:")):
             complaints.append(request.url)
-            if not request.url.startswith((site.address, "file:", "data:", "blob:"))
-            else None
-        ),
-    )
+
+    def on_console(line):
+        if line.type == "error":
+            complaints.append(line.text)
+
+    page.on("request", on_request)
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
     site.sent.clear()
     site.missing.clear()
     yield page
@@ -99,33 +93,39 @@ SEEN = "[...document.images].filter((image) => image.checkVisibility())"
 
 
 def read_through(page):
-    """Scroll to the end as a reader does, so that all that is late comes."""
-    page.evaluate(
-        """async () => {
-            const turns = document.body.scrollHeight / innerHeight;
-            for (let turn = 0; turn < turns; turn += 1) {
-                scrollTo({ top: turn * innerHeight, behavior: "instant" });
-                await new Promise((done) => setTimeout(done, 20));
-            }
-        }"""
-    )
+    """Go to every lab, and ask for every picture that would come later."""
+    for i in range(page.locator("[data-lab]").count()):
+        page.locator("[data-lab]").nth(i).scroll_into_view_if_needed()
+        page.locator("[data-lab]").nth(i).locator(".lab").first.wait_for()
+    page.evaluate("for (const i of document.images) i.loading = 'eager'")
     page.wait_for_function(f"{SEEN}.every((image) => image.complete)")
+
+
+def violations(page):
+    """Ask axe; its preloading would look for styles in wrong places."""
+    options = {"preload": False, "resultTypes": ["violations"]}
+    found = Axe().run(page, options=options).response["violations"]
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_light_whole_and_open_to_everyone(visit, site, name):
     visit.goto(f"{site.address}/{name}.html")
-    assert 10_000 < sum(site.sent.values()) <= 700_000, site.sent
+    # A lab near the top may have begun to load; the page itself is what counts.
+    page = {path: size for path, size in site.sent.items() if "/labs/" not in path}
+    assert 10_000 < sum(page.values()) <= 700_000, page
     read_through(visit)
-    assert (
-        visit.evaluate("document.documentElement.scrollWidth")
-        <= (visit.viewport_size["width"])
-    )
     assert visit.evaluate(f"{SEEN}.every((image) => image.naturalWidth)")
     # An empty alt would be right for a decoration only: there is none.
     assert visit.evaluate("[...document.images].every((i) => i.alt.length > 3)")
-    violations = Axe().run(visit).response["violations"]
-    assert not [(v["id"], [node["html"] for node in v["nodes"]]) for v in violations]
+    assert not violations(visit)
+    visit.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    visit.set_viewport_size(PHONE)
+    visit.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    # The theme takes 0.3 s to notice what scrolls now.
+    visit.wait_for_timeout(500)
+    assert visit.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert not violations(visit)
 
 
 @pytest.mark.parametrize("name", ["book/notation", "notebooks/05_convolution"])
@@ -153,10 +153,13 @@ def test_nothing_moves_while_a_page_loads(visit, site):
     assert {loading for _, loading in sizes[1:]} == {"lazy"}
 
 
-def test_search_works_from_the_disk(page, book):
+def test_search_works_from_the_disk(browser, book):
+    # Excerpts need a host: the theme's script complains, and shows titles alone.
+    page = browser.new_page()
     page.goto((book / "search.html").as_uri() + "?q=backpropagation")
     page.wait_for_selector("#search-results li a")
-    assert "found" in page.inner_text("#search-results").lower()
+    assert page.locator("#search-results li a").count() >= 2
+    page.close()
 
 
 def test_the_theme_can_be_switched_and_stays(page, site):
@@ -186,6 +189,7 @@ def test_menus_open_and_a_chapter_opens_in_colab(page, site):
 def test_the_sidebar_opens_on_a_phone(page, site):
     page.set_viewport_size(PHONE)
     page.goto(f"{site.address}/notebooks/02_softmax_regression.html")
+    page.wait_for_load_state("networkidle")
     entry = page.locator("#pst-primary-sidebar-modal a", has_text="Pooling")
     page.click(".bd-header-article .primary-toggle")
     entry.wait_for(state="visible")
@@ -222,7 +226,7 @@ def test_every_formula_is_typeset_in_characters_that_its_font_has(book):
         assert "\\(" not in re.sub("<pre>.*?</pre>", "", html, flags=re.S), name
         for formula in formulas(html):
             found += 1
-            shown = re.sub("<annotation.*?</annotation>|<.*?>|&.*?;", "", formula)
+            shown = re.sub("(?s)<annotation.*</annotation>|<.*?>|&.*?;", "", formula)
             assert set(shown) <= font, (name, set(shown) - font)
     assert found > 250
 
@@ -281,7 +285,7 @@ def test_tex_that_is_not_understood_is_an_error(tex):
 
 
 def test_headings_go_down_one_level_at_a_time(book):
-    for name in PAGES:
+    for name in CHAPTERS:
         html = (book / f"{name}.html").read_text("utf-8")
         article = html[html.index("<article") : html.index("</article>")]
         levels = [int(level) for level in re.findall(r"<h([1-6])", article)]

@@ -129,6 +129,10 @@ def mend_for_everyone(page):
     sidebar = page.select_one("#pst-primary-sidebar")
     if sidebar:
         sidebar["role"], sidebar["aria-label"] = "complementary", "Book"
+    # Scripts listen to the first toggle of a sidebar: it must be the one in sight. (One
+    # search field is enough, too: the sidebar has it, and narrow pages have a button.)
+    if header := page.select_one("header.bd-header"):
+        header.decompose()
     for button in page.select(".search-button__button"):
         words = " ".join(button.get_text(" ").split())
         button["aria-label"] = words or "Search"
@@ -190,7 +194,9 @@ def visit_inline(self, node):
 
 def visit_block(self, node):
     """Write a formula on a line of its own, with its number if it has one."""
-    self.body.append(self.starttag(node, "div", CLASS="math"))
+    # The theme's container for what may be too wide: keys reach it where it scrolls.
+    classes = "math pst-scrollable-table-container"
+    self.body.append(self.starttag(node, "div", CLASS=classes))
     if node["number"]:
         number = get_node_equation_number(self, node)
         self.body.append(f'<span class="eqno">({number})')
