@@ -132,7 +132,7 @@ def mend_for_everyone(page):
     # Scripts listen to the first toggle of a sidebar: it must be the one in sight. (One
     # search field is enough, too: the sidebar has it, and narrow pages have a button.)
     if header := page.select_one("header.bd-header"):
-        header.decompose()
+        header.clear()
     for button in page.select(".search-button__button"):
         words = " ".join(button.get_text(" ").split())
         button["aria-label"] = words or "Search"
