@@ -1,0 +1,293 @@
+"""Every page of the built book as a browser meets it: on a host, on a disk, on a phone.
+
+A small server compresses as public hosts do and notes what it sent, the browser notes
+what was asked for, and axe looks for what would keep people out.
+"""
+
+import gzip
+import http.server
+import importlib.util
+import re
+import sys
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from test_book import PAGES as CHAPTERS
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "book" / "_ext"))
+from mathml import TexError, mathml  # noqa: E402
+
+PAGES = [*CHAPTERS, "genindex", "search"]
+LAPTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 360, "height": 740}
+
+
+class Site(http.server.ThreadingHTTPServer):
+    """Serves a folder compressed, and counts the bytes."""
+
+    class RequestHandlerClass(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            path = self.server.folder / self.path.partition("?")[0].strip("/")
+            if not path.is_file():
+                self.server.missing.append(self.path)
+                return self.send_error(404)
+            body = path.read_bytes()
+            self.send_response(200)
+            if path.suffix not in (".png", ".woff2"):
+                body = gzip.compress(body, 6)
+                self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Type", self.guess_type(path))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            self.server.sent[self.path] = len(body)
+
+        def log_message(self, *args):
+            pass
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), self.RequestHandlerClass)
+        self.folder, self.sent, self.missing = folder, {}, []
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+
+@pytest.fixture(scope="module")
+def site(book):
+    with Site(book) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Open a page afresh, with an eye on what it asks for and complains of."""
+    context = browser.new_context(viewport=LAPTOP, reduced_motion="reduce")
+    page, complaints = context.new_page(), []
+
+    def on_request(request):
+        if not request.url.startswith((site.address, "file:", "data:", "blob:")):
+            complaints.append(request.url)
+
+    def on_console(line):
+        if line.type == "error":
+            complaints.append(line.text)
+
+    page.on("request", on_request)
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    site.sent.clear()
+    site.missing.clear()
+    yield page
+    context.close()
+    assert not complaints + site.missing
+
+
+# Pictures in a closed menu or solution may wait.
+SEEN = "[...document.images].filter((image) => image.checkVisibility())"
+
+
+def read_through(page):
+    """Go to every lab, and ask for every picture that would come later."""
+    for i in range(page.locator("[data-lab]").count()):
+        page.locator("[data-lab]").nth(i).scroll_into_view_if_needed()
+        page.locator("[data-lab]").nth(i).locator(".lab").first.wait_for()
+    page.evaluate("for (const i of document.images) i.loading = 'eager'")
+    page.wait_for_function(f"{SEEN}.every((image) => image.complete)")
+
+
+def violations(page):
+    """Ask axe; its preloading would look for styles in wrong places."""
+    options = {"preload": False, "resultTypes": ["violations"]}
+    found = Axe().run(page, options=options).response["violations"]
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_light_whole_and_open_to_everyone(visit, site, name):
+    visit.goto(f"{site.address}/{name}.html")
+    # A lab near the top may have begun to load; the page itself is what counts.
+    page = {path: size for path, size in site.sent.items() if "/labs/" not in path}
+    assert 10_000 < sum(page.values()) <= 700_000, page
+    read_through(visit)
+    assert visit.evaluate(f"{SEEN}.every((image) => image.naturalWidth)")
+    # An empty alt would be right for a decoration only: there is none.
+    assert visit.evaluate("[...document.images].every((i) => i.alt.length > 3)")
+    assert not violations(visit)
+    visit.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    visit.set_viewport_size(PHONE)
+    visit.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    # The theme takes 0.3 s to notice what scrolls now.
+    visit.wait_for_timeout(500)
+    assert visit.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert not violations(visit)
+
+
+@pytest.mark.parametrize("name", ["book/notation", "notebooks/05_convolution"])
+def test_a_page_works_from_the_disk(visit, book, name):
+    visit.goto((book / f"{name}.html").as_uri())
+    read_through(visit)
+    assert visit.evaluate("document.fonts.check('16px \"Book Math\"')")
+    assert visit.evaluate(f"{SEEN}.every((image) => image.naturalWidth)")
+
+
+def test_nothing_moves_while_a_page_loads(visit, site):
+    visit.add_init_script(
+        """window.moved = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
+            window.moved += entry.value;
+        })).observe({ type: "layout-shift", buffered: true });"""
+    )
+    visit.goto(f"{site.address}/notebooks/02_softmax_regression.html")
+    assert visit.evaluate("window.moved") < 0.1
+    sizes = visit.evaluate(
+        "[...document.querySelectorAll('.bd-article img')].map((image) =>"
+        " [image.getAttribute('width'), image.loading])"
+    )
+    assert all(int(width) > 50 for width, _ in sizes)
+    assert {loading for _, loading in sizes[1:]} == {"lazy"}
+
+
+def test_search_works_from_the_disk(browser, book):
+    # Excerpts need a host: the theme's script complains, and shows titles alone.
+    page = browser.new_page()
+    page.goto((book / "search.html").as_uri() + "?q=backpropagation")
+    page.wait_for_selector("#search-results li a")
+    assert page.locator("#search-results li a").count() >= 2
+    page.close()
+
+
+def test_the_theme_can_be_switched_and_stays(page, site):
+    page.goto(f"{site.address}/book/setup.html")
+    button = page.locator(".theme-switch-button").first
+    seen = set()
+    for _ in range(3):
+        seen.add(page.evaluate("document.documentElement.dataset.mode"))
+        assert button.locator("svg:visible").count() == 1
+        button.click()
+    assert seen == {"auto", "light", "dark"}
+    while page.evaluate("document.documentElement.dataset.mode") != "dark":
+        button.click()
+    page.goto(f"{site.address}/book/notation.html", wait_until="commit")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_menus_open_and_a_chapter_opens_in_colab(page, site):
+    page.goto(f"{site.address}/notebooks/02_softmax_regression.html")
+    link = page.locator("a[title='Launch on Colab'], a[href*='colab.research']").first
+    assert not link.is_visible()
+    page.click(".dropdown-launch-buttons > button")
+    link.wait_for(state="visible")
+    assert link.get_attribute("href").endswith("/notebooks/02_softmax_regression.ipynb")
+
+
+def test_the_sidebar_opens_on_a_phone(page, site):
+    page.set_viewport_size(PHONE)
+    page.goto(f"{site.address}/notebooks/02_softmax_regression.html")
+    page.wait_for_load_state("networkidle")
+    entry = page.locator("#pst-primary-sidebar-modal a", has_text="Pooling")
+    page.click(".bd-header-article .primary-toggle")
+    entry.wait_for(state="visible")
+    entry.click()
+    page.wait_for_url("**/06_pooling.html")
+
+
+def test_icons_are_drawn_as_large_as_letters(page, site):
+    page.goto(f"{site.address}/notebooks/02_softmax_regression.html")
+    icons = page.locator("svg.svg-inline--fa:visible")
+    boxes = [icon.bounding_box() for icon in icons.all()]
+    assert len(boxes) > 7
+    assert all(8 <= box["height"] <= 30 and 5 <= box["width"] <= 40 for box in boxes)
+    assert page.locator("i[class*=fa-]").count() == 0
+
+
+def formulas(html):
+    return re.findall(r"<math.*?</math>", html, re.S)
+
+
+def test_every_formula_is_typeset_in_characters_that_its_font_has(book):
+    spec = importlib.util.spec_from_file_location(
+        "make_math_font", ROOT / "tools" / "make_math_font.py"
+    )
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    font = set()
+    for code in tool.CHARACTERS:
+        first, _, last = code.partition("-")
+        font.update(map(chr, range(int(first, 16), int(last or first, 16) + 1)))
+    found = 0
+    for name in PAGES:
+        html = (book / f"{name}.html").read_text("utf-8")
+        assert "\\(" not in re.sub("<pre>.*?</pre>", "", html, flags=re.S), name
+        for formula in formulas(html):
+            found += 1
+            shown = re.sub("(?s)<annotation.*</annotation>|<.*?>|&.*?;", "", formula)
+            assert set(shown) <= font, (name, set(shown) - font)
+    assert found > 250
+
+
+@pytest.mark.parametrize(
+    ("tex", "expected"),
+    [
+        ("x_i^2", "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup>"),
+        (r"\frac{1}{2}", "<mfrac><mn>1</mn><mn>2</mn></mfrac>"),
+        (r"\sqrt[3]x", "<mroot><mi>x</mi><mn>3</mn></mroot>"),
+        (r"\mathbf{W}", "<mi>𝐖</mi>"),
+        (r"\mathbb R", "<mi>ℝ</mi>"),
+        (r"\text{a < b}", "<mtext>a\N{NO-BREAK SPACE}&lt;\N{NO-BREAK SPACE}b</mtext>"),
+        (r"\Phi", '<mi mathvariant="normal">Φ</mi>'),
+        ("f'(a)", "′"),
+        (r"\begin{cases} 1 & x \\ 0 \end{cases}", "<mtd><mn>0</mn></mtd>"),
+        (r"a &= b \\ &= c", '<mtable class="tex-aligned" displaystyle="true">'),
+    ],
+)
+def test_tex_becomes_mathml(tex, expected):
+    assert expected in mathml(tex)
+
+
+def test_limits_stand_under_in_display_only():
+    for tex in r"\sum_{i=1}^N x_i", r"\max_k z_k":
+        assert "<munder" in mathml(tex, display=True)
+        assert "<munder" not in mathml(tex)
+        assert "<munder" not in mathml(rf"\frac{{{tex}}}{{2}}", display=True)
+
+
+def spaces(tex):
+    """Give the width of each space of a formula, in eighteenths of an em."""
+    return [round(18 * float(w)) for w in re.findall(r'width="(.*?)em"', mathml(tex))]
+
+
+def test_spaces_are_those_of_the_texbook():
+    assert spaces("a + b") == [4, 4]
+    assert spaces("a = b") == [5, 5]
+    assert spaces("-a") == spaces("(-a)") == spaces("a/b") == spaces("f(a)") == []
+    assert spaces("a = -b") == [5, 5]
+    assert spaces(r"\log y") == [3] and spaces(r"\log(y)") == []
+    assert spaces("x_{i+1}") == [] and spaces("x, y") == [3]
+    assert spaces(r"a \quad b \, c") == [18, 3]
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\foo", "{a", "a}", "x^2^3", r"\left( a", r"\begin{foo} a \end{foo}",
+        r"\begin{cases} a", r"\frac{1}", "x^", r"\text{a", r"a \end{cases}",
+    ],
+)  # fmt: skip
+def test_tex_that_is_not_understood_is_an_error(tex):
+    with pytest.raises(TexError):
+        mathml(tex)
+
+
+def test_headings_go_down_one_level_at_a_time(book):
+    for name in CHAPTERS:
+        html = (book / f"{name}.html").read_text("utf-8")
+        article = html[html.index("<article") : html.index("</article>")]
+        levels = [int(level) for level in re.findall(r"<h([1-6])", article)]
+        assert levels[0] == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels)), name
