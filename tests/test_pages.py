@@ -37,7 +37,7 @@ class Site(http.server.ThreadingHTTPServer):
                 return self.send_error(404)
             body = path.read_bytes()
             self.send_response(200)
-            if path.suffix not in (".png", ".woff2"):
+            if path.suffix not in (".png", ".woff"):
                 body = gzip.compress(body, 6)
                 self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Type", self.guess_type(path))

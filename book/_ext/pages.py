@@ -12,6 +12,7 @@ from pathlib import Path
 import pydata_sphinx_theme
 from bs4 import BeautifulSoup
 from docutils import nodes
+from math_font import write_font
 from mathml import TexError, mathml
 from PIL import Image
 from sphinx.jinja2glue import BuiltinTemplateLoader
@@ -206,7 +207,14 @@ def visit_block(self, node):
     raise nodes.SkipNode
 
 
+def add_font(app, error):
+    """Put the font for formulas beside the style that names it."""
+    if not error and app.builder.format == "html":
+        write_font(Path(app.outdir) / "_static" / "math.woff")
+
+
 def setup(app):
-    """Register both with Sphinx."""
+    """Register all with Sphinx."""
+    app.connect("build-finished", add_font)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

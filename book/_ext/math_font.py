@@ -1,17 +1,14 @@
-"""Cut the font that formulas are set in down to what a course like this needs.
+"""The font for formulas, cut down to the characters that a course like this needs.
 
-    python tools/make_math_font.py stix-two-math-latin-400-normal.woff2
-
-The full font, STIX Two Math 2.12 (ten times as large), is in the npm package
-@fontsource/stix-two-math 5.3.0. Needs fonttools and brotli, and writes
-book/_static/math.woff2.
+STIX Two Math comes with the package ziamath; phones have no such font of their own. It
+is under the SIL Open Font License 1.1, as its own names say, which stay in it.
 """
 
-import subprocess
-import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-FONT = Path(__file__).parents[1] / "book" / "_static" / "math.woff2"
+from fontTools import subset
+
 CHARACTERS = [
     # Latin and Greek, upright; accents; marks.
     *["0020-007E", "00A0", "00AC", "00AF-00B1", "00B7", "00D7", "00F7", "02C6", "02D9"],
@@ -28,19 +25,14 @@ CHARACTERS = [
 ]
 
 
-def main() -> None:
-    """Run fonttools' subsetter; what stretches keeps its parts."""
-    subprocess.run(
+def write_font(path):
+    """Write the font as WOFF; what stretches keeps its parts."""
+    full = Path(find_spec("ziamath").origin).parent / "fonts/STIXTwoMath-Regular.ttf"
+    subset.main(
         [
-            *[sys.executable, "-m", "fontTools.subset", sys.argv[1]],
+            *[str(full), f"--output-file={path}", "--flavor=woff"],
             "--unicodes=" + ",".join(f"U+{code}" for code in CHARACTERS),
             "--layout-features=ssty,dtls,flac,mark,mkmk",
-            *["--flavor=woff2", "--no-hinting", "--desubroutinize"],
-            f"--output-file={FONT}",
-        ],
-        check=True,
+            *["--name-IDs=*", "--no-hinting", "--desubroutinize"],
+        ]
     )
-
-
-if __name__ == "__main__":
-    main()
