@@ -6,7 +6,6 @@ what was asked for, and axe looks for what would keep people out.
 
 import gzip
 import http.server
-import importlib.util
 import re
 import sys
 import threading
@@ -19,6 +18,7 @@ from test_book import PAGES as CHAPTERS
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "book" / "_ext"))
+import math_font  # noqa: E402
 from mathml import TexError, mathml  # noqa: E402
 
 PAGES = [*CHAPTERS, "genindex", "search"]
@@ -211,13 +211,8 @@ def formulas(html):
 
 
 def test_every_formula_is_typeset_in_characters_that_its_font_has(book):
-    spec = importlib.util.spec_from_file_location(
-        "make_math_font", ROOT / "tools" / "make_math_font.py"
-    )
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     font = set()
-    for code in tool.CHARACTERS:
+    for code in math_font.CHARACTERS:
         first, _, last = code.partition("-")
         font.update(map(chr, range(int(first, 16), int(last or first, 16) + 1)))
     found = 0
