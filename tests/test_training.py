@@ -439,8 +439,10 @@ def test_resuming_where_there_is_nothing_begins(tmp_path, few):
 
 
 TRAIN = """
-import sys, time, torch
+import signal, sys, time, torch
 from mnist_lesson import MultilayerPerceptron, Trainer, load_mnist
+# As in a terminal, also where a shell runs the tests in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 sample = load_mnist(source="sample")
 torch.manual_seed(0)
