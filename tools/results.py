@@ -249,52 +249,47 @@ def summary(record: dict) -> tuple[float, float]:
     return statistics.mean(accuracies), statistics.stdev(accuracies)
 
 
+def table(head: str, rows: list[str]) -> str:
+    """Write a Markdown table: text in the first column, numbers in the others."""
+    rule = "|---" + "|---:" * (head.count("|") - 2) + "|"
+    return "\n".join(["", head, rule, *rows, ""])
+
+
 def models(results: dict) -> str:
     """Write the table of the three models."""
-    return "\n".join(
-        [
-            "",
-            "| model | parameters | multiply-adds | test accuracy | test cost, nats |",
-            "|---|---:|---:|---:|---:|",
-            *(row(name, results["models"][name]) for name in MODELS),
-            "",
-        ]
+    return table(
+        "| model | parameters | multiply-adds | test accuracy | test cost, nats |",
+        [row(name, results["models"][name]) for name in MODELS],
     )
 
 
 def seconds(results: dict) -> str:
     """Write the table of times."""
-    return "\n".join(
-        [
-            "",
-            "| model | seconds for an epoch of 60,000 digits |",
-            "|---|---:|",
-            *(f"| {name} | {results['seconds'][name]:.1f} |" for name in MODELS),
-            "",
-        ]
+    return table(
+        "| model | seconds for an epoch of 60,000 digits |",
+        [f"| {name} | {results['seconds'][name]:.1f} |" for name in MODELS],
     )
 
 
 def variants(results: dict) -> str:
     """Write the table of LeNet and its variants."""
-    lines = [
-        "",
+    return table(
         "| network | parameters | multiply-adds | test accuracy | test cost, nats |",
-        "|---|---:|---:|---:|---:|",
-        row("LeNet, 5 epochs", results["models"]["LeNet"]),
-    ]
-    lines += [row(name, results["experiments"][name]) for name in VARIANTS]
-    return "\n".join([*lines, ""])
+        [
+            row("LeNet, 5 epochs", results["models"]["LeNet"]),
+            *(row(name, results["experiments"][name]) for name in VARIANTS),
+        ],
+    )
 
 
 def permuted(results: dict) -> str:
     """Write the table of accuracies with the pixels in place and permuted."""
-    lines = ["", "| model | pixels in place | pixels permuted |", "|---|---:|---:|"]
+    rows = []
     for name in MODELS:
         there = accuracy(results["models"][name])
         away = accuracy(results["experiments"][f"{name}, permuted"])
-        lines.append(f"| {name} | {there} | {away} |")
-    return "\n".join([*lines, ""])
+        rows.append(f"| {name} | {there} | {away} |")
+    return table("| model | pixels in place | pixels permuted |", rows)
 
 
 def fewer(results: dict) -> str:
