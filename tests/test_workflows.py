@@ -1,0 +1,152 @@
+"""The workflows and what else GitHub reads: valid, pinned, and their scripts work."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+BIN = Path(sys.executable).parent
+SCHEMAS = {
+    "vendor.github-workflows": WORKFLOWS,
+    "custom.github-workflows-require-timeout": WORKFLOWS,
+    "vendor.dependabot": [GITHUB / "dependabot.yml"],
+    "vendor.github-issue-forms": sorted(GITHUB.glob("ISSUE_TEMPLATE/[0-9]*.yml")),
+    "vendor.github-issue-config": [GITHUB / "ISSUE_TEMPLATE" / "config.yml"],
+    "vendor.citation-file-format": [ROOT / "CITATION.cff"],
+}
+
+
+def run(*command, **options):
+    return subprocess.run(
+        command, capture_output=True, text=True, **{"cwd": ROOT} | options
+    )
+
+
+def jobs():
+    for path in WORKFLOWS:
+        for name, job in yaml.safe_load(path.read_text("utf-8"))["jobs"].items():
+            yield pytest.param(job, id=f"{path.stem}-{name}")
+
+
+def scripts(job):
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_github_can_read_it(schema):
+    assert SCHEMAS[schema]
+    done = run(BIN / "check-jsonschema", "--builtin-schema", schema, *SCHEMAS[schema])
+    assert done.returncode == 0, done.stdout
+
+
+def test_nothing_is_unsafe():
+    """Actions pinned, no token left behind, no permission too many, no injection."""
+    done = run(
+        BIN / "zizmor", "--offline", "--no-config", "--strict-collection",
+        "--collect=all", "--persona=pedantic", GITHUB,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_and_their_versions_said(path):
+    text = path.read_text("utf-8")
+    uses = re.findall(r"uses: .+", text)
+    for line in uses:
+        assert re.fullmatch(r"uses: [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
+    assert len(uses) == sum("uses" in s for s in steps(text))
+
+
+def steps(text):
+    for job in yaml.safe_load(text)["jobs"].values():
+        yield from job["steps"]
+
+
+def test_an_action_has_one_version():
+    pins = re.findall(
+        r"uses: ([\w/-]+)@(.+)", "".join(p.read_text("utf-8") for p in WORKFLOWS)
+    )
+    assert len(dict(pins)) == len(set(pins))
+
+
+@pytest.mark.parametrize("job", list(jobs()))
+def test_what_a_job_calls_exists(job):
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    for script in scripts(job):
+        assert set(re.findall(r"\bmake (\w+)", script)) <= set(targets)
+        for file in re.findall(r"(?:^|/repository/)(\.\w+/[\w./-]+)", script, re.M):
+            assert (ROOT / file).is_file(), file
+
+
+@pytest.mark.parametrize("job", list(jobs()))
+def test_shellcheck_finds_nothing(job):
+    for script in scripts(job):
+        done = run(BIN / "shellcheck", "--shell=bash", "-", input=script)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", [".ci/run", ".github/colab.sh"])
+def test_shellcheck_finds_nothing_in(path):
+    done = run(BIN / "shellcheck", path)
+    assert done.returncode == 0, done.stdout
+
+
+GH = """#!{python}
+# Stands in for GitHub's own program: one issue at most, and what was asked of it.
+import json, os, pathlib, sys
+state = pathlib.Path(os.environ["STATE"])
+issues = json.loads(state.read_text()) if state.exists() else []
+command, action, *rest = sys.argv[1:]
+option = dict(zip(rest, rest[1:]))
+if (command, action) == ("issue", "list"):
+    assert option["--label"] == "weekly"
+    print(issues[0]["number"] if issues else "")
+elif (command, action) == ("issue", "create"):
+    assert option["--label"] == "weekly"
+    title, body = option["--title"], option["--body"]
+    issues.append({{"number": 41, "title": title, "said": [body]}})
+elif (command, action) == ("issue", "comment"):
+    (issue,) = [i for i in issues if str(i["number"]) == rest[0]]
+    issue["said"].append(option["--body"])
+else:
+    assert (command, action) == ("label", "create") and "--force" in rest
+state.write_text(json.dumps(issues))
+"""
+
+
+def test_weekly_failures_go_to_one_issue(tmp_path):
+    report = yaml.safe_load((GITHUB / "workflows" / "weekly.yml").read_text("utf-8"))
+    job = report["jobs"]["report"]
+    (script,) = scripts(job)
+    (tmp_path / "gh").write_text(GH.format(python=sys.executable), "utf-8")
+    (tmp_path / "gh").chmod(0o755)
+    told = dict.fromkeys(job["env"], "success") | {"RUN": "https://run", "STATE": "s"}
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    for failed in "COLAB", "LINKS":
+        environment = os.environ | told | {failed: "failure", "PATH": path}
+        # As GitHub runs it.
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+        done = run(*command, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stderr
+    (issue,) = yaml.safe_load((tmp_path / "s").read_text("utf-8"))
+    first, second = issue["said"]
+    assert "A weekly check fails" == issue["title"]
+    assert "Colab's own runtime: failure" in first and first.count("success") == 2
+    assert "links to other sites: failure" in second and "(https://run)" in second
+
+
+def test_the_report_names_every_job():
+    weekly = yaml.safe_load((GITHUB / "workflows" / "weekly.yml").read_text("utf-8"))
+    others = set(weekly["jobs"]) - {"report"}
+    report = weekly["jobs"]["report"]
+    assert set(report["needs"]) == others
+    for job in others:
+        assert report["env"][job.upper()] == f"${{{{ needs.{job}.result }}}}"
+        assert f"${job.upper()}" in scripts(report)[0]
