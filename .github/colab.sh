@@ -27,7 +27,7 @@ for notebook in "$repository"/notebooks/*.ipynb; do
   python3 -m pip uninstall --quiet --yes mnist_lesson
   cd "$(mktemp -d)"
   cp "$notebook" .
-  jupyter nbconvert --to notebook --execute --inplace --log-level WARN \
+  jupyter nbconvert --to notebook --execute --inplace --log-level ERROR \
     --ExecutePreprocessor.timeout=1200 ./*.ipynb || failed=1
   if [ "$(versions)" != "$before" ]; then
     echo "its first cell replaced what Colab brings along:"
