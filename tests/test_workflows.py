@@ -150,3 +150,46 @@ def test_the_report_names_every_job():
     for job in others:
         assert report["env"][job.upper()] == f"${{{{ needs.{job}.result }}}}"
         assert f"${job.upper()}" in scripts(report)[0]
+
+
+# Stand in for Colab's image: what it brings along is in a file, and a chapter runs when
+# the public address leads to the commit that is tried.
+PYTHON = """#!/bin/sh
+if [ "$2" != pip ]; then cat "$HOME/versions"; fi
+"""
+JUPYTER = """#!/bin/sh
+git ls-remote {address} | grep -q "$(git -C {repository} rev-parse HEAD)" || exit 1
+case $(cat ./*.ipynb) in
+  fails) exit 1 ;;
+  replaces) echo torch 1 > "$HOME/versions" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("chapters", "code", "said"),
+    [
+        (["runs", "runs"], 0, "torch 2\na.ipynb …\nb.ipynb …\n"),
+        (["fails", "runs"], 1, "torch 2\na.ipynb …\nb.ipynb …\n"),
+        (["runs", "replaces"], 1, "replaced what Colab brings along:\ntorch 1\n"),
+    ],
+)
+def test_colab_rehearsal_sees_failures(tmp_path, chapters, code, said):
+    repository = tmp_path / "repository"
+    (repository / "notebooks").mkdir(parents=True)
+    address = "https://github.com/nobody/nothing"
+    (repository / "pyproject.toml").write_text(f'Repository = "{address}"\n', "utf-8")
+    for name, chapter in zip("ab", chapters, strict=True):
+        (repository / "notebooks" / f"{name}.ipynb").write_text(chapter, "utf-8")
+    (tmp_path / "versions").write_text("torch 2\n", "utf-8")
+    for name, script in ("python3", PYTHON), ("jupyter", JUPYTER):
+        script = script.format(address=address, repository=repository)
+        (tmp_path / name).write_text(script, "utf-8")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"HOME": str(tmp_path), "PATH": path}
+    who = ["-c", "user.name=a", "-c", "user.email=a"]
+    for command in ["init"], ["add", "."], [*who, "commit", "-m", "a"]:
+        run("git", *command, cwd=repository, env=environment)
+    done = run("bash", GITHUB / "colab.sh", repository, env=environment)
+    assert (done.returncode, said in done.stdout) == (code, True), done
