@@ -1,12 +1,15 @@
 """Ruff, the package's size, and what the project says about itself."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -55,3 +58,78 @@ def test_the_terms_in_make_help_are_targets():
     targets = set(re.findall(r"^(\w+):", makefile, re.M)) - {"help"}
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True).stdout
     assert set(re.findall(r"^make (\w+)", listed, re.M)) == targets
+
+
+def test_version_and_citation_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    newest = re.findall(
+        r"^## \[([\d.]+)\] - (?:unreleased|[\d-]{10})$", changelog, re.M
+    )
+    assert citation["version"] == newest[0] == PROJECT["version"]
+    address = PROJECT["urls"]["Repository"]
+    preferred = citation["preferred-citation"]
+    assert citation["repository-code"] == preferred["url"] == address
+    assert citation["title"] == preferred["title"]
+    assert citation["authors"] == preferred["authors"]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"> *{citation['title']}.* {address}\n" in readme
+
+
+def test_jupyter_book_stays_below_2():
+    path = ROOT / ".github" / "dependabot.yml"
+    ignored = yaml.safe_load(path.read_text("utf-8"))["updates"][0]["ignore"]
+    assert {"dependency-name": "jupyter-book", "versions": [">=2"]} in ignored
+    pins = (ROOT / "requirements.txt").read_text("utf-8")
+    assert re.search(r"^jupyter-book==1\.", pins, re.M)
+
+
+@pytest.fixture
+def commit(tmp_path):
+    """Copy what git keeps, with this environment as its .venv, and run the hooks."""
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True)
+    if done.returncode:
+        pytest.skip("not in a git checkout")
+    for name in filter(None, done.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+
+    def git(*arguments):
+        environment = {k: v for k, v in os.environ.items() if "GIT_" not in k}
+        environment["PRE_COMMIT_HOME"] = str(tmp_path / ".git" / "pre-commit")
+        return subprocess.run(
+            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    git("git", "init", "--quiet")
+
+    def run():
+        git("git", "add", "--all", "--force", ".", ":!.venv")
+        return git(".venv/bin/pre-commit", "run", "--all-files")
+
+    run.folder = tmp_path
+    return run
+
+
+def test_each_hook_passes_and_can_fail(commit):
+    """On everything that is kept; then on files with one thing wrong each."""
+    done = commit()
+    assert done.returncode == 0, done.stdout
+    hooks = len(re.findall(r"\.Passed$", done.stdout, re.M))
+    folder = commit.folder
+    chapter = folder / "notebooks" / "01_digits.ipynb"
+    text = chapter.read_text("utf-8")
+    chapter.write_text(
+        text.replace('"metadata": {}', '"metadata": {"a": 1}', 1), "utf-8"
+    )
+    (folder / "lint.py").write_text("import os\n")
+    (folder / "format.py").write_text("a = ( 1 )\n")
+    (folder / ".github" / "spelling.md").write_text("To rec" + "ieve.\n")
+    (folder / "wrong.yml").write_text("a: [1\n")
+    (folder / "merge.md").write_text("<<<<<<< ours\n")
+    (folder / "large").write_bytes(bytes(2_000_000))
+    done = commit()
+    assert len(re.findall(r"\.Failed$", done.stdout, re.M)) == hooks > 0, done.stdout
+    assert chapter.read_text("utf-8") == text

@@ -13,9 +13,9 @@ from mnist_lesson import read_idx
 ROOT = Path(__file__).parents[1]
 
 
-def execute(path, **environment):
+def execute(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, ROOT / "tools" / "execute.py", path],
+        [sys.executable, ROOT / "tools" / "execute.py", *arguments],
         cwd=ROOT, capture_output=True, text=True, env=os.environ | environment,
     )  # fmt: skip
 
@@ -68,6 +68,46 @@ def test_execute_wants_full_mnist(tmp_path):
     done = execute(path, MNIST_LESSON_DATA=str(tmp_path))
     assert "stored on full MNIST only" in done.stderr and "Traceback" not in done.stderr
     assert path.read_bytes() == before
+
+
+def test_cleaning_keeps_outputs_and_runs_nothing(tmp_path):
+    path = stored(tmp_path, "print('stored')", "1 / 0")
+    notebook = nbformat.read(path, as_version=4)
+    one, two = notebook.cells
+    one.execution_count = 7
+    one.outputs = [
+        nbformat.v4.new_output("stream", text="sto"),
+        nbformat.v4.new_output("stream", text="red\n"),
+    ]
+    one.metadata = {"collapsed": True, "tags": ["hide-input"], "editor": {"x": 1}}
+    notebook.metadata["colab"] = {"provenance": []}
+    nbformat.write(notebook, path)
+    done = execute("--clean", path, MNIST_LESSON_DATA=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    cleaned = nbformat.read(path, as_version=4)
+    assert [o.text for o in cleaned.cells[0].outputs] == ["stored\n"]
+    assert cleaned.cells[0].execution_count == 7
+    assert cleaned.cells[0].metadata == {"tags": ["hide-input"]}
+    assert "colab" not in cleaned.metadata
+    assert [c.id for c in cleaned.cells] == [one.id, two.id]
+    first = path.read_bytes()
+    execute("--clean", path)
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("text", [None, "not JSON", '{"nbformat": 4}'])
+def test_execute_says_which_file_is_no_notebook(tmp_path, text):
+    path = tmp_path / "chapter.ipynb"
+    if text is not None:
+        path.write_text(text, "utf-8")
+    done = execute("--clean", path)
+    assert f"{path} cannot be read as a notebook: " in done.stderr
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+    assert text is None or path.read_text("utf-8") == text
+
+
+def test_execute_knows_no_other_option():
+    assert "[--clean] [notebook …]" in execute("--help").stderr
 
 
 def test_the_sample_is_what_its_script_makes():

@@ -1,8 +1,9 @@
 """Run every notebook on full MNIST and store what comes out, cleaned.
 
-    python tools/execute.py [notebook …]
+    python tools/execute.py [--clean] [notebook …]
 
-A notebook that fails is left as it was. Running this twice changes no line but measured
+With --clean they are only cleaned, and keep the outputs they have. A notebook that
+fails is left as it was. Running this twice changes no line but measured
 numbers: outputs and execution counts stay, and what differs from one machine or moment
 to the next (timings, editor and kernel metadata) goes.
 """
@@ -27,35 +28,58 @@ TAGS = {
 
 
 def main(arguments: list[str]) -> None:
-    """Execute the notebooks named, or all."""
-    if folder := os.environ.get("MNIST_LESSON_DATA"):
-        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).absolute())
-    try:
-        load_mnist(source="full")  # downloads now, so that no notebook has to
-    except DataError as error:
-        raise SystemExit(f"notebooks are stored on full MNIST only: {error}") from error
-    for path in (
-        map(Path, arguments) if arguments else sorted(NOTEBOOKS.glob("*.ipynb"))
-    ):
-        print(f"{path.name} …", flush=True)
-        notebook = nbformat.read(path, as_version=4)
-        client = NotebookClient(
-            notebook,
-            timeout=1800,
-            kernel_name="python3",
-            resources={"metadata": {"path": str(path.parent)}},
-            record_timing=False,
-        )
-        try:
-            client.execute()
-        except CellExecutionError as error:
-            raise SystemExit(
-                f"{path.name} fails and is left as it was:\n{error}"
-            ) from error
+    """Execute, or only clean, the notebooks named, or all."""
+    options = {argument for argument in arguments if argument.startswith("-")}
+    if options - {"--clean"}:
+        raise SystemExit(__doc__)
+    paths = [Path(argument) for argument in arguments if argument not in options]
+    if not options:
+        want_full_mnist()
+    for path in paths or sorted(NOTEBOOKS.glob("*.ipynb")):
+        notebook = read(path)
+        if not options:
+            print(f"{path.name} …", flush=True)
+            execute(notebook, path)
         clean(notebook)
         nbformat.validate(notebook)
         with whole_file(path) as temporary:
             nbformat.write(notebook, temporary)
+
+
+def want_full_mnist() -> None:
+    """Download it now, so that no notebook has to; or say why that fails."""
+    if folder := os.environ.get("MNIST_LESSON_DATA"):
+        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).absolute())
+    try:
+        load_mnist(source="full")
+    except DataError as error:
+        raise SystemExit(f"notebooks are stored on full MNIST only: {error}") from error
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """Read a notebook, or say which file is none."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise SystemExit(f"{path} cannot be read as a notebook: {reason}") from error
+
+
+def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Run all cells, in the notebook's own folder; in place."""
+    client = NotebookClient(
+        notebook,
+        timeout=1800,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise SystemExit(
+            f"{path.name} fails and is left as it was:\n{error}"
+        ) from error
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
