@@ -246,8 +246,16 @@ def set_addresses(app, config):
     config.ogp_social_cards["site_url"] = host + path
 
 
+def ask_about_doi(app, uri):
+    """Ask doi.org whether it knows a DOI; many publishers turn programs away."""
+    if uri.startswith("https://doi.org/"):
+        return uri.replace("doi.org/", "doi.org/api/handles/")
+    return None
+
+
 def setup(app):
     """Register all with Sphinx."""
+    app.connect("linkcheck-process-uri", ask_about_doi)
     app.connect("config-inited", set_addresses)
     # Its own descriptions stop in the middle of a word or a formula.
     sphinxext.opengraph.get_description = describe
