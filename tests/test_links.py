@@ -12,6 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +62,16 @@ def check_links(folder):
     return done, {link["uri"]: link["status"] for link in links}
 
 
+def texts(folder):
+    """Give the text of every page: of chapters, the cells that the book shows."""
+    for path in folder.glob("book/*.md"):
+        yield path.read_text("utf-8")
+    for path in folder.glob("notebooks/*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "markdown" and "tags" not in cell.metadata:
+                yield cell.source
+
+
 def test_every_link_is_checked_and_a_dead_one_is_named(copy_sources, host):
     folder = copy_sources()
     page = folder / "book" / "credits.md"
@@ -71,11 +82,10 @@ def test_every_link_is_checked_and_a_dead_one_is_named(copy_sources, host):
     assert re.search(rf"broken.*{host}/gone.*404 Client Error", done.stdout)
     assert status[f"{host}/here"] == "working" and status[f"{host}/gone"] == "broken"
 
-    sources = [*folder.glob("notebooks/*.ipynb"), *folder.glob("book/*.md")]
     linked = {
         link
-        for path in sources
-        for link in re.findall(r"\]\((https?://[^)\s]+)\)", path.read_text("utf-8"))
+        for text in texts(folder)
+        for link in re.findall(r"\]\((https?://[^)\s]+)\)", text)
     }
     bibliography = (folder / "book" / "references.bib").read_text("utf-8")
     dois = re.findall(r"doi = \{([^}]+)\}", bibliography)
