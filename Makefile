@@ -9,7 +9,7 @@ ifdef MNIST_LESSON_DATA
 export MNIST_LESSON_DATA := $(abspath $(MNIST_LESSON_DATA))
 endif
 
-.PHONY: help book test notebooks execute results bench serve clean
+.PHONY: help book test notebooks execute results bench serve links adopt clean
 
 help:
 	@echo "make book       build the book"
@@ -19,6 +19,8 @@ help:
 	@echo "make results    measure what the book quotes (about two hours, resumable)"
 	@echo "make bench      compare speeds"
 	@echo "make serve      build the book and serve it on http://localhost:8000"
+	@echo "make links      ask every address that the book links to whether it is there"
+	@echo "make adopt      give the course the address of your copy: REPO=account/name"
 	@echo "make clean      remove what was built, and the virtual environment"
 
 $(INSTALLED): requirements.txt pyproject.toml
@@ -49,6 +51,13 @@ bench: $(INSTALLED)
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind localhost 8000
+
+links: $(INSTALLED)
+	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
+
+# Needs no environment: this is a copy's first step.
+adopt:
+	@$(PYTHON) tools/adopt.py "$(REPO)"
 
 clean:
 	rm -rf _build .venv .pytest_cache .ruff_cache *.egg-info

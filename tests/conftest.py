@@ -21,12 +21,23 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(scope="session")
-def book(tmp_path_factory):
-    """Build the book from a copy, so that a reader's own _build/ stays as it is."""
-    folder = tmp_path_factory.mktemp("book")
-    for name in SOURCES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+def copy_sources(tmp_path_factory):
+    """Copy the book's sources, so that a reader's own _build/ stays as it is."""
+
+    def copy_sources():
+        folder = tmp_path_factory.mktemp("book")
+        for name in SOURCES:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
+        return folder
+
+    return copy_sources
+
+
+@pytest.fixture(scope="session")
+def book(copy_sources):
+    """Build the book."""
+    folder = copy_sources()
     done = subprocess.run(
         [JUPYTER_BOOK, "build", ".", "-W", "-n", "--keep-going"],
         cwd=folder, capture_output=True, text=True,

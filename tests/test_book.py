@@ -3,13 +3,16 @@
 import html.parser
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+BASE = urlsplit(CONFIG["html"]["baseurl"]).path
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
 PAGES = [TOC["root"]] + [
     chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]
@@ -22,7 +25,7 @@ class Page(html.parser.HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.links, self.images, self.ids, self.headings = [], [], set(), 0
-        self.words = ""
+        self.words, self.canonical, self.about = "", [], {}
         self.feed(path.read_text("utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -32,6 +35,10 @@ class Page(html.parser.HTMLParser):
             self.links.append(attrs["href"])
         if tag == "img":
             self.images.append(attrs)
+        if tag == "link" and attrs.get("rel") == "canonical":
+            self.canonical.append(attrs["href"])
+        if tag == "meta" and "content" in attrs:
+            self.about[attrs.get("property") or attrs.get("name")] = attrs["content"]
         self.headings += tag == "h1"
 
     def handle_data(self, data):
@@ -45,7 +52,7 @@ def test_every_page_is_there_and_no_other(book):
         for path in book.rglob("*.html")
         if "_static" not in path.parts
     }
-    assert made == {*PAGES, "index", "genindex", "search"}
+    assert made == {*PAGES, "index", "genindex", "search", "404"}
     assert "book/index.html" in (book / "index.html").read_text("utf-8")
 
 
@@ -67,17 +74,53 @@ def test_a_chapter_shows_its_pictures_with_words(book, name):
         assert len(image["alt"]) > 40, image
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, "genindex", "search", "404"])
 def test_links_within_the_book_lead_somewhere(book, name):
     path = book / f"{name}.html"
     for link in Page(path).links:
-        if "://" in link or link.startswith(("mailto:", "#")):
+        # The list of chapters marks the page that is open.
+        if "://" in link or link.startswith("mailto:") or link == "#":
             continue
         target, _, anchor = link.partition("#")
-        target = (path.parent / target).resolve()
+        if name == "404" and target:
+            # It is shown at any address, so its links begin at the host.
+            assert target.startswith(BASE), link
+            target = book / target.removeprefix(BASE)
+        target = (path.parent / target).resolve() if target else path
         assert target.is_file(), link
         if anchor and target.suffix == ".html":
-            assert anchor in Page(target).ids, link
+            assert unquote(anchor) in Page(target).ids, link
+
+
+def test_the_sitemap_has_every_page_by_the_name_that_it_gives_itself(book):
+    sitemap = (book / "sitemap.xml").read_text("utf-8")
+    home = CONFIG["html"]["baseurl"]
+    listed = set(re.findall("<loc>(.*?)</loc>", sitemap))
+    assert listed == {f"{home}{name}.html" for name in PAGES}
+    for name in PAGES:
+        page = Page(book / f"{name}.html")
+        assert page.canonical == [f"{home}{name}.html"]
+        assert page.about["og:url"] == f"{home}{name}.html"
+
+
+def test_a_shared_link_shows_a_title_a_sentence_and_a_card(book):
+    pages = {name: Page(book / f"{name}.html") for name in PAGES}
+    for name, page in pages.items():
+        about = page.about
+        sentence = about["description"]
+        assert about["og:description"] == about["og:image:alt"] == sentence
+        assert 60 <= len(sentence) <= 200 and sentence[-1] in ".?!", (name, sentence)
+        assert not re.search(r"[\\_$]\w*{|Colab badge|Skip to|&\w+;", sentence), name
+        assert sentence.split()[0] in page.words, name
+        assert about["og:site_name"] == CONFIG["title"]
+        assert about["twitter:card"] == "summary_large_image"
+        home, _, path = about["og:image"].partition("_images/")
+        assert home == CONFIG["html"]["baseurl"]
+        with Image.open(book / "_images" / path) as card:
+            size = about["og:image:width"], about["og:image:height"]
+            assert tuple(map(str, card.size)) == size
+    for key in "description", "og:title", "og:image":
+        assert len({page.about[key] for page in pages.values()}) == len(PAGES)
 
 
 def test_everything_of_the_source_chapter_has_its_place():

@@ -11,9 +11,11 @@ import sys
 import threading
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from test_book import BASE
 from test_book import PAGES as CHAPTERS
 
 ROOT = Path(__file__).parents[1]
@@ -21,22 +23,27 @@ sys.path.append(str(ROOT / "book" / "_ext"))
 import math_font  # noqa: E402
 from mathml import TexError, mathml  # noqa: E402
 
-PAGES = [*CHAPTERS, "genindex", "search"]
+PAGES = [*CHAPTERS, "genindex", "search", "404"]
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 
 
 class Site(http.server.ThreadingHTTPServer):
-    """Serves a folder compressed, and counts the bytes."""
+    """Serves a folder as GitHub Pages does: below the book's path, compressed.
+
+    Where nothing is, it sends 404.html. It counts the bytes, and notes what is missing.
+    """
 
     class RequestHandlerClass(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):
-            path = self.server.folder / self.path.partition("?")[0].strip("/")
-            if not path.is_file():
-                self.server.missing.append(self.path)
-                return self.send_error(404)
+            name = self.path.partition("?")[0]
+            path, status = self.server.folder / name.removeprefix(BASE), 200
+            if not name.startswith(BASE) or not path.is_file():
+                if name not in self.server.absent:
+                    self.server.missing.append(name)
+                path, status = self.server.folder / "404.html", 404
             body = path.read_bytes()
-            self.send_response(200)
+            self.send_response(status)
             if path.suffix not in (".png", ".woff"):
                 body = gzip.compress(body, 6)
                 self.send_header("Content-Encoding", "gzip")
@@ -52,7 +59,9 @@ class Site(http.server.ThreadingHTTPServer):
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), self.RequestHandlerClass)
         self.folder, self.sent, self.missing = folder, {}, []
-        self.address = f"http://127.0.0.1:{self.server_port}"
+        # What a test asks for to see that it is not there.
+        self.absent = set()
+        self.address = f"http://127.0.0.1:{self.server_port}{BASE.rstrip('/')}"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +83,8 @@ def visit(browser, site):
             complaints.append(request.url)
 
     def on_console(line):
-        if line.type == "error":
+        path = urlsplit(line.location["url"]).path
+        if line.type == "error" and path not in site.absent:
             complaints.append(line.text)
 
     page.on("request", on_request)
@@ -83,6 +93,7 @@ def visit(browser, site):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     site.sent.clear()
     site.missing.clear()
+    site.absent.clear()
     yield page
     context.close()
     assert not complaints + site.missing
@@ -151,6 +162,49 @@ def test_nothing_moves_while_a_page_loads(visit, site):
     )
     assert all(int(width) > 50 for width, _ in sizes)
     assert {loading for _, loading in sizes[1:]} == {"lazy"}
+
+
+@pytest.mark.parametrize("path", ["nowhere.html", "notebooks/99/", "a/b/c/d.html"])
+def test_an_address_without_a_page_shows_the_way(visit, site, path):
+    site.absent.add(f"{BASE}{path}")
+    assert visit.goto(f"{site.address}/{path}").status == 404
+    assert visit.inner_text("h1:visible") == "Page not found"
+    assert visit.locator(".bd-article a", has_text="Pooling").is_visible()
+    # It looks like every other page.
+    assert visit.evaluate("document.querySelector('.bd-sidebar-primary').offsetWidth")
+    visit.fill(".bd-article input[name=q]", "softmax")
+    visit.press(".bd-article input[name=q]", "Enter")
+    visit.wait_for_url("**/search.html?q=softmax")
+    visit.wait_for_load_state("networkidle")
+    visit.go_back()
+    visit.click(".bd-article a:text('Pooling')")
+    assert visit.inner_text("h1:visible").startswith("Pooling")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("learning rate", ["notebooks/08_training", "book/glossary#learning-rate"]),
+        ("pooling", ["notebooks/06_pooling", "book/glossary#pooling"]),
+    ],
+)
+def test_search_finds_the_pages_one_expects(visit, site, words, expected):
+    visit.goto(f"{site.address}/book/index.html")
+    visit.click(".search-button__button:visible")
+    visit.fill("#pst-search-dialog input", words)
+    visit.press("#pst-search-dialog input", "Enter")
+    visit.wait_for_selector(".search-summary:has-text('found')")
+    found = visit.locator("#search-results li a")
+    links = [link.get_attribute("href").replace(".html", "") for link in found.all()]
+    assert set(expected) <= set(links[:4])
+    visit.wait_for_function(
+        "[...document.querySelectorAll('#search-results li')]"
+        ".every((item) => item.querySelector('p.context'))"
+    )
+    for excerpt in visit.locator("#search-results .context").all_inner_texts():
+        # The text as it is read: no button, no contents, no formula's source.
+        assert len(excerpt) > 40 and ".ipynb" not in excerpt and "\\" not in excerpt
+        assert any(word in excerpt.lower() for word in words.split())
 
 
 def test_search_works_from_the_disk(browser, book):

@@ -24,15 +24,6 @@ def test_ruff(command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_address_is_the_same_everywhere():
-    address = PROJECT["urls"]["Repository"]
-    pattern = re.compile(r"https://github\.com/[\w-]+/recognize-digits")
-    files = [ROOT / "_config.yml", *(ROOT / "notebooks").glob("*.ipynb")]
-    for path in [*files, ROOT / "README.md"]:
-        found = set(pattern.findall(path.read_text("utf-8")))
-        assert found == {address}, path.name
-
-
 def test_requirements_pin_what_the_package_asks_for():
     pins = dict(
         line.split("==")

@@ -8,8 +8,10 @@ size of its pictures stand in the page, and assistive technology stumbles no mor
 import re
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pydata_sphinx_theme
+import sphinxext.opengraph
 from bs4 import BeautifulSoup
 from docutils import nodes
 from math_font import write_font
@@ -147,6 +149,10 @@ def mend_for_everyone(page):
         del summary["aria-label"]
     for link in page.select("a[target=_blank]"):
         link["rel"] = "noopener"
+    # The search leaves out of its excerpts what has this class: a formula's source, the
+    # contents for printing, the buttons.
+    for part in page.select("annotation, #jb-print-docs-body, .bd-header-article"):
+        part["class"] = [*part.get("class", []), "headerlink"]
 
 
 class Pages(BuiltinTemplateLoader):
@@ -213,8 +219,46 @@ def add_font(app, error):
         write_font(Path(app.outdir) / "_static" / "math.woff")
 
 
+def describe(doctree, *_):
+    """Give the first sentences of a page, up to a formula: about 200 characters."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        words, _, _ = "".join(
+            "\0" if isinstance(part, nodes.math) else part.astext()
+            for part in paragraph.children
+        ).partition("\0")
+        sentences = re.findall(r"\S.*?[.?!](?=\s|$)", words, re.S)
+        # A badge is a paragraph, too.
+        if sentences:
+            text = sentences[0]
+            for sentence in sentences[1:]:
+                if len(text) + len(sentence) > 200:
+                    break
+                text += f" {sentence}"
+            return " ".join(text.split())
+    return ""
+
+
+def set_addresses(app, config):
+    """Tell the extensions where the book is published, which they ask separately."""
+    _, host, path, *_ = urlsplit(config.html_baseurl)
+    config.notfound_urls_prefix = path
+    config.ogp_site_url = config.html_baseurl
+    config.ogp_social_cards["site_url"] = host + path
+
+
+def ask_about_doi(app, uri):
+    """Ask doi.org whether it knows a DOI; many publishers turn programs away."""
+    if uri.startswith("https://doi.org/"):
+        return uri.replace("doi.org/", "doi.org/api/handles/")
+    return None
+
+
 def setup(app):
     """Register all with Sphinx."""
+    app.connect("linkcheck-process-uri", ask_about_doi)
+    app.connect("config-inited", set_addresses)
+    # Its own descriptions stop in the middle of a word or a formula.
+    sphinxext.opengraph.get_description = describe
     app.connect("build-finished", add_font)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
