@@ -51,5 +51,5 @@ serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind localhost 8000
 
 clean:
-	rm -rf _build .venv .pytest_cache .ruff_cache *.egg-info
+	rm -rf _build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
