@@ -60,5 +60,5 @@ adopt:
 	@$(PYTHON) tools/adopt.py "$(REPO)"
 
 clean:
-	rm -rf _build .venv .pytest_cache .ruff_cache *.egg-info
+	rm -rf _build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Compare the package with what a reader would otherwise use, in one run, as ratios.
 
-    python benchmarks/bench.py [idx] [softmax] [lenet] [plot]
+    python benchmarks/bench.py [import] [idx] [softmax] [lenet] [plot]
 
 The machine's speed drifts, so the two sides take turns, and the median of the ratios is
 what counts. Below 1 the package is faster.
@@ -8,6 +8,7 @@ what counts. Below 1 the package is faster.
 
 import gzip
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,6 +50,22 @@ def compare(name: str, ours, theirs, limit: float, runs: int, warm_up=True) -> N
     print(
         f"{name}: {statistics.median(ratios):.2f} x "
         f"({min(ratios):.2f}-{max(ratios):.2f}; at most {limit} is wanted)",
+        flush=True,
+    )
+
+
+def importing() -> None:
+    """Measure what importing the package adds to importing torch and NumPy."""
+    code = (
+        "import time, numpy, torch; start = time.perf_counter(); import mnist_lesson; "
+        "print(time.perf_counter() - start)"
+    )
+    command = [sys.executable, "-c", code]
+    # The first process may find files that are not in memory yet.
+    seconds = [float(subprocess.check_output(command)) for _ in range(10)][1:]
+    print(
+        f"importing, after torch and NumPy: {statistics.median(seconds):.3f} s "
+        f"({min(seconds):.3f}-{max(seconds):.3f}; at most 0.15 are wanted)",
         flush=True,
     )
 
@@ -194,7 +211,13 @@ def plot() -> None:
 
 
 if __name__ == "__main__":
-    benchmarks = {"idx": idx, "softmax": softmax, "plot": plot, "lenet": lenet}
+    benchmarks = {
+        "import": importing,
+        "idx": idx,
+        "softmax": softmax,
+        "plot": plot,
+        "lenet": lenet,
+    }
     wanted = sys.argv[1:] or benchmarks
     for name in wanted:
         if name not in benchmarks:

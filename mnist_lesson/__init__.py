@@ -6,7 +6,10 @@ that goes, `figures` draws the networks, `handwriting` turns a photo into a digi
 MNIST's, `checks` looks at the solutions of exercises.
 """
 
-from . import checks, figures
+import importlib
+from typing import TYPE_CHECKING
+
+from . import checks
 from .data import DataError, Digits, Mnist, load_mnist, to_input
 from .handwriting import HandwritingError, example_picture, load_digit
 from .idx import IdxError, read_idx, write_idx
@@ -62,3 +65,16 @@ __all__ = [
     "to_input",
     "write_idx",
 ]
+
+if TYPE_CHECKING:
+    from . import figures
+else:
+    # It stands on pyplot, which takes longer to load than all else here together.
+    def __getattr__(name):
+        """Load `figures` when it is first asked for."""
+        if name == "figures":
+            return importlib.import_module(".figures", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return __all__

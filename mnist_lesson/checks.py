@@ -5,8 +5,9 @@ check never fails with an error of its own.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from torch.nn import functional as F
 # Two images and four classes are enough to tell mistakes apart.
 LOGITS = torch.tensor([[1.0, 2.0, 3.0, 0.0], [0.5, -1.0, 0.0, 4.0]])
 LABELS = torch.tensor([1, 3])
+
+# What a learner hands over: a function, it is hoped, of the right arguments.
+Function = Callable[..., Any]
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,11 +39,11 @@ class _Mistake(Exception):
     """What is wrong with an answer, and a hint."""
 
 
-def _check(judge: Callable[[Callable], str]) -> Callable[[Callable], Verdict]:
+def _check(judge: Callable[[Function], str]) -> Callable[[Function], Verdict]:
     """Turn a function that praises or raises a mistake into one that gives verdicts."""
 
     @functools.wraps(judge)
-    def check(function: Callable) -> Verdict:
+    def check(function: Function) -> Verdict:
         try:
             return Verdict(True, f"Right: {judge(function)}.")
         except _Mistake as mistake:
@@ -49,7 +53,7 @@ def _check(judge: Callable[[Callable], str]) -> Callable[[Callable], Verdict]:
 
 
 @_check
-def softmax(function: Callable) -> str:
+def softmax(function: Function) -> str:
     """Check a softmax: logits, float32 (N, 10), to probabilities of the same shape."""
     exponentials, right = LOGITS.exp(), LOGITS.softmax(dim=1)
     _compare(
@@ -79,7 +83,7 @@ def softmax(function: Callable) -> str:
 
 
 @_check
-def cross_entropy(function: Callable) -> str:
+def cross_entropy(function: Function) -> str:
     """Check a mean cross-entropy: logits (N, 10) and labels (N,) to one number."""
     right = F.cross_entropy(LOGITS, LABELS)
     probabilities = LOGITS.softmax(dim=1)
@@ -112,7 +116,7 @@ def cross_entropy(function: Callable) -> str:
 
 
 @_check
-def output_size(function: Callable) -> str:
+def output_size(function: Function) -> str:
     """Check the number of windows of a convolution, from W, F, S and P."""
     cases = torch.tensor([[28, 5, 1, 0], [5, 3, 2, 1], [12, 5, 1, 2], [7, 2, 2, 0]])
     w, f, s, p = cases.T
@@ -139,7 +143,7 @@ def output_size(function: Callable) -> str:
 
 
 @_check
-def sigmoid_gradient(function: Callable) -> str:
+def sigmoid_gradient(function: Function) -> str:
     """Check a derivative of the sigmoid: float32 (N,) to its slope at each, (N,)."""
     a = torch.tensor([-2.0, -0.5, 0.25, 1.0, 3.0])
     s = a.sigmoid()
@@ -174,7 +178,7 @@ def sigmoid_gradient(function: Callable) -> str:
 
 
 @_check
-def scale(function: Callable) -> str:
+def scale(function: Function) -> str:
     """Check a scaling: grey levels, uint8 of any shape, to floats from -1 to 1."""
     levels = torch.tensor([[0, 1, 51, 100], [127, 128, 200, 255]], dtype=torch.uint8)
     p = levels.float()
@@ -205,7 +209,7 @@ def scale(function: Callable) -> str:
 
 
 @_check
-def max_pool(function: Callable) -> str:
+def max_pool(function: Function) -> str:
     """Check a 2x2 max pooling of stride 2: (H, W) or (N, C, H, W), sides halved."""
     flat = torch.tensor([[1.0, 7, 2, 3], [4, 6, 5, 8], [-3, -1, 1, 0], [-4, -2, 2, 4]])
     deep = torch.stack([flat, -flat, flat.T, flat.flip(0), 2 * flat, flat - 5])
@@ -240,7 +244,7 @@ def max_pool(function: Callable) -> str:
 
 
 @_check
-def centre_of_mass(function: Callable) -> str:
+def centre_of_mass(function: Function) -> str:
     """Check a centre of mass: ink, float32 (28, 28), to (row, column) from 0."""
     image = np.zeros((28, 28), np.float32)
     image[3:20, 6:9] = 200  # an L, with a faint foot
@@ -277,7 +281,7 @@ def centre_of_mass(function: Callable) -> str:
 
 
 @_check
-def confusion_matrix(function: Callable) -> str:
+def confusion_matrix(function: Function) -> str:
     """Check a confusion matrix: labels and answers, int64 (N,), to counts (10, 10)."""
     labels = torch.tensor([0, 3, 3, 3, 4, 4, 9, 9, 9, 9])
     answers = torch.tensor([0, 3, 8, 8, 4, 9, 9, 9, 4, 9])
@@ -307,7 +311,7 @@ def confusion_matrix(function: Callable) -> str:
 
 
 @_check
-def convolve(function: Callable) -> str:
+def convolve(function: Function) -> str:
     """Check a cross-correlation: image (H, W), kernel (F, F) to (H-F+1, W-F+1)."""
     image = torch.arange(48).reshape(6, 8).mul(5).remainder(11).float() - 3
     kernel = torch.tensor([[1.0, 2, 0], [-1, 0, 3], [0, -2, 4]])
@@ -328,13 +332,15 @@ def convolve(function: Callable) -> str:
     return "the sum of products at every place where the kernel fits"
 
 
-def _compare_maps(function: Callable, image, kernel, hint: str) -> None:
+def _compare_maps(
+    function: Function, image: torch.Tensor, kernel: torch.Tensor, hint: str
+) -> None:
     """Raise a hint unless a function gives this image's feature map."""
     size = len(kernel)
     windows = image.unfold(0, size, 1).unfold(1, size, 1)
     products = windows * kernel
 
-    def convolved(x, w):
+    def convolved(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return (x.unfold(0, size, 1).unfold(1, size, 1) * w).sum((2, 3))
 
     right = convolved(image, kernel)
@@ -373,17 +379,18 @@ def _compare_maps(function: Callable, image, kernel, hint: str) -> None:
             if same and torch.allclose(answer, mistaken, atol=1e-5):
                 raise _Mistake(mistake)
         _compare(answer, right, {})
-    except _Mistake as mistake:
+    except _Mistake as error:
+        mistake = str(error)
         # What PyTorch says of a window that is too small, and of one not added up.
-        if "must match" in str(mistake):
+        if "must match" in mistake:
             mistake = f"a window runs over the edge, or has another size; {mistake}"
-        elif "expand" in str(mistake):
+        elif "expand" in mistake:
             mistake = f"the products of a window are not added up; {mistake}"
         raise _Mistake(hint or mistake) from None
 
 
 @_check
-def momentum_step(function: Callable) -> str:
+def momentum_step(function: Function) -> str:
     """Check a step of momentum, as `torch.optim.SGD` takes it without Nesterov's form.
 
     The function takes a parameter, its gradient, its velocity, the learning rate and
@@ -463,7 +470,7 @@ def momentum_step(function: Callable) -> str:
 
 
 @_check
-def hidden_gradient(function: Callable) -> str:
+def hidden_gradient(function: Function) -> str:
     """Check one step of backpropagation, through the ReLU of a hidden layer.
 
     From the derivative of the cost by the sums above, (N, K), the weights above,
@@ -500,12 +507,12 @@ def hidden_gradient(function: Callable) -> str:
     return "back through the weights, and on where ReLU let something pass"
 
 
-def _call(function: Callable, *arguments) -> torch.Tensor:
+def _call(function: Function, *arguments: Any) -> torch.Tensor:
     """Call a learner's function that gives numbers."""
     return _numbers(_run(function, *arguments))
 
 
-def _run(function: Callable, *arguments):
+def _run(function: Function, *arguments: Any) -> Any:
     """Call a learner's function; whatever goes wrong becomes a hint."""
     if not callable(function):
         raise _Mistake(
@@ -526,7 +533,7 @@ def _run(function: Callable, *arguments):
     return answer
 
 
-def _numbers(answer) -> torch.Tensor:
+def _numbers(answer: Any) -> torch.Tensor:
     """Turn what a function gave back into a tensor, or say that it can't be."""
     try:
         return torch.as_tensor(answer).detach().to(torch.float32)
@@ -536,7 +543,9 @@ def _numbers(answer) -> torch.Tensor:
         ) from error
 
 
-def _compare(answer: torch.Tensor, right: torch.Tensor, mistakes: dict) -> None:
+def _compare(
+    answer: torch.Tensor, right: torch.Tensor, mistakes: Mapping[str, torch.Tensor]
+) -> None:
     """Raise the hint for what an answer is mistaken for, unless it is right."""
     if answer.shape != right.shape:
         raise _Mistake(
@@ -551,7 +560,12 @@ def _compare(answer: torch.Tensor, right: torch.Tensor, mistakes: dict) -> None:
     raise _Mistake("the shape is right, but the numbers are not; try a case on paper")
 
 
-def _compare_large(function: Callable, arguments, right, hint: str) -> None:
+def _compare_large(
+    function: Function,
+    arguments: Sequence[torch.Tensor],
+    right: torch.Tensor,
+    hint: str,
+) -> None:
     """Raise a hint when large logits, in the thousands, are too much."""
     answer = _call(function, *arguments)
     if answer.shape != right.shape or not torch.allclose(answer, right):

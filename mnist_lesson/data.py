@@ -11,9 +11,10 @@ import threading
 import time
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class Digits:
     images: np.ndarray
     labels: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         images, labels = np.asarray(self.images), np.asarray(self.labels)
         if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
             raise ValueError(
@@ -87,15 +88,17 @@ class Digits:
                 f"but go from {labels.min()} to {labels.max()}"
             )
         # torch takes neither read-only arrays nor ones that run backwards.
-        object.__setattr__(self, "images", np.require(images, np.uint8, "CW"))
-        object.__setattr__(self, "labels", np.require(labels, np.int64, "CW"))
+        object.__setattr__(self, "images", np.require(images, np.uint8, ["C", "W"]))
+        object.__setattr__(self, "labels", np.require(labels, np.int64, ["C", "W"]))
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index) -> "Digits":
+    def __getitem__(
+        self, index: SupportsIndex | slice | Sequence[int] | np.ndarray
+    ) -> "Digits":
         if isinstance(index, int | np.integer):
-            index = [index]  # one digit is still a batch, of one
+            index = [int(index)]  # one digit is still a batch, of one
         return Digits(self.images[index], self.labels[index])
 
     def __repr__(self) -> str:
@@ -115,7 +118,7 @@ class Mnist(NamedTuple):
 
 
 def load_mnist(
-    root: str | os.PathLike | None = None,
+    root: str | os.PathLike[str] | None = None,
     *,
     source: str = "auto",
     validation: int = VALIDATION,
@@ -202,7 +205,7 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
         If these are not such images; already scaled ones, say.
     """
     if isinstance(images, np.ndarray):
-        images = np.require(images, requirements="CW")  # as in Digits
+        images = np.require(images, requirements=["C", "W"])  # as in Digits
     images = torch.as_tensor(images)
     if images.dtype != torch.uint8 or images.shape[-2:] != (28, 28) or images.ndim > 3:
         raise ValueError(
@@ -315,14 +318,17 @@ def _fetch(name: str, sha256: str, mirrors: list[str], folder: Path) -> Path:
     raise DataError(f"{name} cannot be downloaded ({'; '.join(failures)})")
 
 
-def _progress(name: str):
+def _progress(name: str) -> contextlib.AbstractContextManager[Any]:
     """Show how far a download is, where somebody watches: a terminal or a notebook."""
     if not (in_notebook() or sys.stderr.isatty()):
         return contextlib.nullcontext(False)
     from tqdm.auto import tqdm
 
     # total=1: pooch sets the true one, but asks before whether the bar is "true"
-    return tqdm(desc=name, total=1, unit="B", unit_scale=True, leave=False)
+    bar: contextlib.AbstractContextManager[Any] = tqdm(
+        desc=name, total=1, unit="B", unit_scale=True, leave=False
+    )
+    return bar
 
 
 def _answering(mirrors: list[str]) -> list[str]:

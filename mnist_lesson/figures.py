@@ -4,8 +4,9 @@ One unit of every drawing is one inch, so that positions and font sizes agree.
 Blue is always a weight; vermilion, and dashed where it is an arrow, always a bias.
 """
 
+from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,9 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 
+Style = dict[str, Any]  # what an artist of Matplotlib takes by name
+Point = tuple[float, float]
+
 # Okabe and Ito's blue and vermilion, which the colour-blind can tell apart.
 INK, WEIGHT, BIAS = "#222222", "#0072B2", "#D55E00"
-STROKES = {
+STROKES: dict[str, Style] = {
     "weight": {"color": WEIGHT, "linewidth": 1.0},
     "bias": {"color": BIAS, "linewidth": 1.3, "linestyle": (0, (3.5, 1.5))},
     "flow": {"color": INK, "linewidth": 1.0},
@@ -28,36 +32,47 @@ PIXELS = ("$x_0$", "$x_1$", "$x_2$", MORE, "$x_{783}$", "$+1$")
 RELUS = ("ReLU", "ReLU", "ReLU", MORE, "ReLU", "$+1$")
 
 
-def _canvas(width: float, height: float) -> Axes:
-    """Return empty white axes of this size in inches."""
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of this size in inches, and its empty white axes."""
     figure = plt.figure(figsize=(width, height), dpi=160, facecolor="white")
     # Jupyter shows a cell's value and then every figure that pyplot still holds open:
     # closed here, ours is shown exactly once, and can still be drawn on.
     plt.close(figure)
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     ax.set_axis_off()
-    return ax
+    return figure, ax
 
 
-def _write(ax: Axes, x: float, y: float, *lines: str, color=INK, size=12, **how):
+def _write(
+    ax: Axes,
+    x: float,
+    y: float,
+    *lines: str,
+    color: str = INK,
+    size: float = 12,
+    **how: Any,
+) -> None:
     """Write lines below each other, the first one's baseline at y."""
-    style = {"ha": "center", "va": "baseline", "family": "DejaVu Sans"} | how
+    style: Style = {"ha": "center", "va": "baseline", "family": "DejaVu Sans"} | how
     style |= {"color": color, "size": size, "math_fontfamily": "cm"}
     for i, line in enumerate(lines):
         ax.text(x, y - 0.21 * i, line, **style)
 
 
-def _column(ax: Axes, x: float, y: float, pitch: float, fill: str, labels) -> list:
+def _column(
+    ax: Axes, x: float, y: float, pitch: float, fill: str, labels: Sequence[str]
+) -> list[Circle]:
     """Draw units downwards from (x, y); return their circles."""
-    units = []
+    units: list[Circle] = []
     for i, label in enumerate(labels):
         cy = y - i * pitch
         if label == MORE:
             ax.plot([x] * 3, [cy + 0.1, cy, cy - 0.1], ".", color=INK, markersize=4)
             continue
         edge, face = (BIAS, "white") if label == "$+1$" else (INK, fill)
-        style = {"edgecolor": edge, "facecolor": face, "linewidth": 1.2}
-        units.append(ax.add_patch(Circle((x, cy), RADIUS, **style)))
+        style: Style = {"edgecolor": edge, "facecolor": face, "linewidth": 1.2}
+        units.append(Circle((x, cy), RADIUS, **style))
+        ax.add_patch(units[-1])
         if label == "ReLU":  # its graph says what the unit does
             graph = np.add([(-0.14, -0.06), (0, -0.06), (0.13, 0.1)], (x, cy))
             ax.plot(*graph.T, color=INK, linewidth=1.4)
@@ -71,11 +86,15 @@ def _digits(letter: str) -> list[str]:
     return [f"${letter}_0$", f"${letter}_1$", MORE, f"${letter}_9$"]
 
 
-def _arrow(ax: Axes, start, end, kind: str) -> None:
+def _arrow(
+    ax: Axes, start: Point | np.ndarray, end: Point | np.ndarray, kind: str
+) -> None:
     """Draw an arrow whose tail and tip are exactly at these points."""
-    style = {"arrowstyle": "-|>,head_length=0.45,head_width=0.18", "mutation_scale": 10}
-    style |= {"shrinkA": 0, "shrinkB": 0, "joinstyle": "miter"} | STROKES[kind]
-    ax.annotate("", end, start, gid=kind, arrowprops=style)
+    style: Style = {"arrowstyle": "-|>,head_length=0.45,head_width=0.18"}
+    style |= {"mutation_scale": 10, "shrinkA": 0, "shrinkB": 0, "joinstyle": "miter"}
+    style |= STROKES[kind]
+    (x0, y0), (x1, y1) = start, end
+    ax.annotate("", (x1, y1), (x0, y0), gid=kind, arrowprops=style)
 
 
 def _rim(unit: Circle, other: Circle) -> np.ndarray:
@@ -83,7 +102,9 @@ def _rim(unit: Circle, other: Circle) -> np.ndarray:
     dx, dy = np.subtract(other.center, unit.center)
     # Less steep than from centre to centre, so that it stays off the neighbours.
     angle = 0.65 * np.arctan2(dy, abs(dx))
-    return unit.center + RADIUS * np.array([np.sign(dx) * np.cos(angle), np.sin(angle)])
+    direction = np.array([np.sign(dx) * np.cos(angle), np.sin(angle)])
+    rim: np.ndarray = unit.center + RADIUS * direction
+    return rim
 
 
 def _connect(ax: Axes, units: list[Circle], targets: list[Circle]) -> None:
@@ -101,11 +122,18 @@ def _name(ax: Axes, text: str, a: Circle, b: Circle, y: float, color: str) -> No
     _write(ax, x, y + (0.06 if y > middle else -0.16), text, color=color, size=13)
 
 
-def _softmax(ax: Axes, logits, outputs, width: float, text: str, **how) -> None:
+def _softmax(
+    ax: Axes,
+    logits: list[Circle],
+    outputs: list[Circle],
+    width: float,
+    text: str,
+    **how: Any,
+) -> None:
     """Draw the softmax block midway between two columns, and the arrows through it."""
     (x0, top), (x1, bottom) = logits[0].center, outputs[-1].center
     left, right = (x0 + x1 - width) / 2, (x0 + x1 + width) / 2
-    style = {"facecolor": "#FFF6DC", "edgecolor": INK, "linewidth": 1.2}
+    style: Style = {"facecolor": "#FFF6DC", "edgecolor": INK, "linewidth": 1.2}
     style |= {"boxstyle": "round,pad=0,rounding_size=0.06"}
     box = (left, bottom - RADIUS), width, top - bottom + 2 * RADIUS
     ax.add_patch(FancyBboxPatch(*box, **style))
@@ -129,17 +157,21 @@ class _Maps(NamedTuple):
         return square * self.pixel + (self.x + back, self.top + back)
 
 
-def _stack(ax: Axes, x, top, count: int, side: int, pixel: float, fill: str) -> _Maps:
+def _stack(
+    ax: Axes, x: float, top: float, count: int, side: int, pixel: float, fill: str
+) -> _Maps:
     """Draw a stack of side x side maps, each of them, the first one in front."""
     maps = _Maps(x, top, pixel, 0.0125 * (count - 1))  # 2 dots a map: an even grey
-    style = {"facecolor": fill, "edgecolor": "#999999", "linewidth": 0.4}
+    style: Style = {"facecolor": fill, "edgecolor": "#999999", "linewidth": 0.4}
     for back in np.linspace(maps.depth, 0, count):
         square = maps.corners(0, 0, side, back)
         ax.add_patch(Polygon(square, gid=f"map {side}", **style))
     return maps
 
 
-def _field(ax: Axes, maps: _Maps, to: _Maps, at, size: int, kind: str) -> None:
+def _field(
+    ax: Axes, maps: _Maps, to: _Maps, at: tuple[int, int], size: int, kind: str
+) -> None:
     """Join one output, at (row, col), to the pixels that it sees.
 
     A convolution ("weight") looks through all maps, pooling ("flow") at one of them.
@@ -158,7 +190,7 @@ def _field(ax: Axes, maps: _Maps, to: _Maps, at, size: int, kind: str) -> None:
 
 def _seven() -> np.ndarray:
     """Return a 28 x 28 drawing of a 7, from 0 (paper) to 1 (ink): two thick strokes."""
-    pixels, ink = np.moveaxis(np.indices((28, 28)), 0, -1), 0
+    pixels, ink = np.moveaxis(np.indices((28, 28)), 0, -1), np.zeros((28, 28))
     for start, end in [((7, 7), (7, 20)), ((7, 20), (22, 12))]:
         stroke = np.subtract(end, start)
         along = np.clip((pixels - start) @ stroke / (stroke @ stroke), 0, 1)[..., None]
@@ -167,7 +199,7 @@ def _seven() -> np.ndarray:
     return ink
 
 
-def _layer(ax: Axes, x, y, name: str, weights: int, biases: int) -> None:
+def _layer(ax: Axes, x: float, y: float, name: str, weights: int, biases: int) -> None:
     """Name a layer that learns, with how many weights and biases it has."""
     _write(ax, x, y, name)
     _write(ax, x, y - 0.21, f"{weights:,} weights ", color=WEIGHT, ha="right")
@@ -185,7 +217,7 @@ def draw_softmax_regression() -> Figure:
     matplotlib.figure.Figure
         5.4 x 4.5 inches; as a cell's last expression, Jupyter shows it once.
     """
-    ax = _canvas(5.4, 4.5)
+    figure, ax = _canvas(5.4, 4.5)
     x = _column(ax, 0.66, 3.4, 0.6, INPUT, PIXELS)
     z = _column(ax, 2.6, 3.1, 0.7, BEFORE, _digits("z"))
     y = _column(ax, 4.9, 3.1, 0.7, AFTER, _digits("y"))
@@ -198,7 +230,7 @@ def draw_softmax_regression() -> Figure:
     _write(ax, 2.6, 4.26, "logits $Z$", "(before softmax)")
     _write(ax, 3.75, 4.26, "softmax")
     _write(ax, 4.9, 4.26, "output $Y$")
-    return ax.figure
+    return figure
 
 
 def draw_multilayer_perceptron() -> Figure:
@@ -212,7 +244,7 @@ def draw_multilayer_perceptron() -> Figure:
     matplotlib.figure.Figure
         5.4 x 4.5 inches; as a cell's last expression, Jupyter shows it once.
     """
-    ax = _canvas(5.4, 4.5)
+    figure, ax = _canvas(5.4, 4.5)
     x = _column(ax, 0.42, 3.4, 0.58, INPUT, PIXELS)
     h1 = _column(ax, 1.5, 3.4, 0.58, AFTER, RELUS)
     h2 = _column(ax, 2.58, 3.4, 0.58, AFTER, RELUS)
@@ -232,7 +264,7 @@ def draw_multilayer_perceptron() -> Figure:
         (4.95, "output $Y$", "10"),
     ]:
         _write(ax, x_heading, 4.26, *lines, size=13)  # a subscript is 0.7 of it
-    return ax.figure
+    return figure
 
 
 def draw_lenet() -> Figure:
@@ -248,7 +280,7 @@ def draw_lenet() -> Figure:
     matplotlib.figure.Figure
         5.4 x 7.1 inches; as a cell's last expression, Jupyter shows it once.
     """
-    ax = _canvas(5.4, 7.1)
+    figure, ax = _canvas(5.4, 7.1)
     _layer(ax, 1.8, 6.86, "5×5 convolution", 500, 20)
     _write(ax, 3.9, 6.86, "2×2 max pooling", "+ ReLU")
     image = _stack(ax, 0.25, 6.45, 1, 28, 0.045, "none")
@@ -285,7 +317,7 @@ def draw_lenet() -> Figure:
     _write(ax, 0.9, 0.14, "the same 50 maps")
     _write(ax, 3.55, 0.14, "10 logits")
     _write(ax, 4.9, 0.14, "output $Y$")
-    return ax.figure
+    return figure
 
 
 # The map of the source chapter's Fig. 5, and how its four windows look.
@@ -305,13 +337,13 @@ def draw_pooling() -> Figure:
     matplotlib.figure.Figure
         5.4 x 3.3 inches; as a cell's last expression, Jupyter shows it once.
     """
-    ax = _canvas(5.4, 3.3)
+    figure, ax = _canvas(5.4, 3.3)
     side, top = 0.56, 2.62
     for i, (letter, (fill, hatch)) in enumerate(zip("abcd", WINDOWS, strict=True)):
         row, col = divmod(i, 2)
         x, y = 0.62 + 2 * col * side, top - 2 * row * side
         window = POOLED[2 * row : 2 * row + 2, 2 * col : 2 * col + 2]
-        style = {"facecolor": fill, "edgecolor": "#C9C9C9", "hatch": hatch}
+        style: Style = {"facecolor": fill, "edgecolor": "#C9C9C9", "hatch": hatch}
         style |= {"linewidth": 0, "gid": "fill"}
         ax.add_patch(Rectangle((x, y), 2 * side, -2 * side, **style))
         out = 3.98 + col * side, top - (row + 1) * side
@@ -319,7 +351,7 @@ def draw_pooling() -> Figure:
         for (r, c), value in np.ndenumerate(window):
             _cell(ax, (x + c * side, y - r * side), side, value, value == window.max())
         _cell(ax, out, side, window.max(), True)
-        rim = {"fill": False, "edgecolor": INK, "linewidth": 2, "gid": "window"}
+        rim: Style = {"fill": False, "edgecolor": INK, "linewidth": 2, "gid": "window"}
         ax.add_patch(Rectangle((x, y), 2 * side, -2 * side, **rim))
         ax.add_patch(Rectangle(out, side, -side, **rim))
         _write(ax, x + side, (y + 0.09, y - 2 * side - 0.24)[row], f"window {letter}")
@@ -331,15 +363,15 @@ def draw_pooling() -> Figure:
     _arrow(ax, (2.98, top - 2 * side), (3.86, top - 2 * side), "flow")
     _write(ax, 3.41, top - 2 * side + 0.32, "largest", "of each")
     _write(ax, 3.98 + side, 3.06, "output")
-    return ax.figure
+    return figure
 
 
-def _cell(ax: Axes, corner, side: float, value: int, largest: bool) -> None:
+def _cell(ax: Axes, corner: Point, side: float, value: int, largest: bool) -> None:
     """Write a value into a square whose upper left corner is given; circle a winner."""
     x, y = corner[0] + side / 2, corner[1] - side / 2
-    outline = {"fill": False, "edgecolor": "#999999", "linewidth": 0.8}
+    outline: Style = {"fill": False, "edgecolor": "#999999", "linewidth": 0.8}
     ax.add_patch(Rectangle((x - side / 2, y - side / 2), side, side, **outline))
-    rim = {"edgecolor": INK if largest else "none", "linewidth": 1.4}
+    rim: Style = {"edgecolor": INK if largest else "none", "linewidth": 1.4}
     ax.add_patch(Circle((x, y), 0.17, facecolor="white", **rim))
     _write(ax, x, y, str(value), size=14, va="center_baseline")
 
@@ -362,7 +394,9 @@ class _Layer(NamedTuple):
         """Return each kernel times the window below it, (K, D, F, F)."""
         size = self.w.shape[-1]
         top, left = self.stride * row, self.stride * col
-        return self.w * self.padded[:, top : top + size, left : left + size]
+        window = self.padded[:, top : top + size, left : left + size]
+        products: np.ndarray = self.w * window
+        return products
 
     @property
     def output(self) -> np.ndarray:
@@ -431,7 +465,7 @@ def draw_convolution(row: int = 1, column: int = 2) -> Figure:
     products, y = layer.products(row, column), layer.output
     sums, size = products.sum((2, 3)), layer.w.shape[-1]
     top, left = layer.stride * row, layer.stride * column
-    ax = _canvas(5.4, 9.2)
+    figure, ax = _canvas(5.4, 9.2)
     for x, *lines in [
         (1.0875, "input x", "with padding"),
         (2.8375, "kernels w", "0 and 1"),
@@ -453,7 +487,7 @@ def draw_convolution(row: int = 1, column: int = 2) -> Figure:
             _write(ax, 2.8375, at + 0.07, f"w[{k}, {d}]")
             middle = at - size * side / 2
             _arrow(ax, (3.31, middle), (3.61, middle), "flow")
-            how = {"va": "center_baseline", "gid": "sum"}
+            how: Style = {"va": "center_baseline", "gid": "sum"}
             _write(ax, 4.98, middle, _signed(sums[k, d]), **how)
     for k, x0 in enumerate((0.125, 2.8375)):
         y0 = 1.0
@@ -466,7 +500,7 @@ def draw_convolution(row: int = 1, column: int = 2) -> Figure:
         _write(ax, x0 + 2.44, y0 - 0.48, bias, ha="right", color=BIAS)
         result = f"y[{k}, {row}, {column}] = {_signed(y[k, row, column])}"
         _write(ax, x0 + 2.44, y0 - 0.76, result, ha="right")
-    return ax.figure
+    return figure
 
 
 # Fill, rim and hatching of the numbers of a convolution. A kernel and its map agree.
@@ -481,25 +515,27 @@ CELLS = {
 }
 
 
-def _numbers(ax: Axes, corner, side: float, values: np.ndarray, looks) -> None:
+def _numbers(
+    ax: Axes, corner: Point, side: float, values: np.ndarray, looks: str | np.ndarray
+) -> None:
     """Write whole numbers, in a square each, downwards from an upper left corner."""
     for (r, c), look in np.ndenumerate(np.broadcast_to(looks, values.shape)):
         fill, edge, hatch = CELLS[look]
         x, y = corner[0] + c * side, corner[1] - (r + 1) * side
         # A hatching has the colour of the edge: one square for each of the two.
-        style = {"facecolor": fill, "hatch": hatch, "edgecolor": "#CCCCCC"}
+        style: Style = {"facecolor": fill, "hatch": hatch, "edgecolor": "#CCCCCC"}
         ax.add_patch(Rectangle((x, y), side, side, linewidth=0, gid=look, **style))
         style = {"fill": False, "edgecolor": edge, "linewidth": 0.8}
         ax.add_patch(Rectangle((x, y), side, side, **style))
-        how = {"size": 11.5, "va": "center_baseline", "gid": look}
+        how: Style = {"size": 11.5, "va": "center_baseline", "gid": look}
         if look == "products":
             how |= {"weight": "bold"} if values[r, c] else {"color": "#666666"}
-        _write(ax, x + side / 2, y + side / 2, _signed(values[r, c]), **how)
+        _write(ax, x + side / 2, y + side / 2, _signed(int(values[r, c])), **how)
 
 
-def _outline(ax: Axes, corner, side: float) -> None:
+def _outline(ax: Axes, corner: Point, side: float) -> None:
     """Draw the thick square around a window, or around its output."""
-    style = {"fill": False, "edgecolor": INK, "linewidth": 2.2, "gid": "window"}
+    style: Style = {"fill": False, "edgecolor": INK, "linewidth": 2.2, "gid": "window"}
     ax.add_patch(Rectangle(corner, side, -side, **style))
 
 

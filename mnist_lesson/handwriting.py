@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 BOX, FRAME = 20, 28  # pixels: MNIST's digit and picture, LeCun et al. 1998, section III
@@ -35,11 +36,18 @@ ACROSS, DOWN = 0.16, 0.4  # of the digit's size: wider gaps part two digits
 SMALLEST = 0.03  # of the picture's longer side: lower marks are dirt
 
 
+Picture = str | os.PathLike[str] | BinaryIO | Image.Image
+Grey = NDArray[np.uint8]
+Ink = NDArray[np.floating]
+Marks = NDArray[np.bool_]
+Labels = NDArray[np.integer]
+
+
 class HandwritingError(ValueError):
     """The picture does not show one handwritten digit that can be framed."""
 
 
-def load_digit(file: str | os.PathLike | BinaryIO | Image.Image) -> np.ndarray:
+def load_digit(file: Picture) -> Grey:
     """Bring a picture of one handwritten digit into MNIST's own frame.
 
     The digit may be dark on light or light on dark, in any image that Pillow opens.
@@ -99,9 +107,7 @@ def example_picture(name: str) -> Path:
     return pictures[name]
 
 
-def framing_steps(
-    file: str | os.PathLike | BinaryIO | Image.Image,
-) -> dict[str, np.ndarray]:
+def framing_steps(file: Picture) -> dict[str, np.ndarray]:
     """Return what `load_digit` sees at each of its steps.
 
     Parameters
@@ -127,7 +133,7 @@ def framing_steps(
     return {"grey": grey, **found, "frame": _frame(found["ink"], found["digit"])}
 
 
-def _find(grey: np.ndarray) -> dict[str, np.ndarray]:
+def _find(grey: Grey) -> dict[str, np.ndarray]:
     """Find the digit as a pen's line; where there is none, as a brush's."""
     wide = _ink(grey, BRUSH)
     if max(grey.shape) < COARSE:
@@ -149,19 +155,19 @@ def _find(grey: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def _find_in(ink: np.ndarray) -> dict[str, np.ndarray]:
+def _find_in(ink: Ink) -> dict[str, np.ndarray]:
     marks = ink > max(FAINTEST, _noise(ink))
     strokes = _strokes(ink, marks)
     digit = _digit(ink, strokes)
     return {"ink": ink, "marks": marks, "strokes": strokes, "digit": digit}
 
 
-def _name(file) -> str:
+def _name(file: str | os.PathLike[str] | BinaryIO) -> str:
     path = file if isinstance(file, str | os.PathLike) else getattr(file, "name", "")
     return str(path) or "the file"
 
 
-def _grey(file) -> np.ndarray:
+def _grey(file: Picture) -> Grey:
     """Read the picture as uint8 grey, upright and at most WORK_SIDE pixels a side."""
     if isinstance(file, Image.Image):
         return _shrunk_grey(file)
@@ -201,7 +207,7 @@ _TOO_LARGE = (
 )
 
 
-def _shrunk_grey(image: Image.Image) -> np.ndarray:
+def _shrunk_grey(image: Image.Image) -> Grey:
     if image.width * image.height > MOST_PIXELS:
         raise HandwritingError(_TOO_LARGE)
     if max(image.size) < SMALLEST_SIDE:
@@ -258,13 +264,13 @@ def _spread(values: np.ndarray, down: int, across: int) -> np.ndarray:
     return values
 
 
-def _blur(grey: np.ndarray, radius: float) -> np.ndarray:
+def _blur(grey: Grey | Ink, radius: float) -> Ink:
     blurred = Image.fromarray(grey.astype(np.uint8))
     blurred = blurred.filter(ImageFilter.GaussianBlur(radius))
     return np.asarray(blurred).astype(np.float32)
 
 
-def _ink(grey: np.ndarray, widest: float) -> np.ndarray:
+def _ink(grey: Grey, widest: float) -> Ink:
     """Return how much darker than the paper each pixel is, as a part of its light."""
     side = max(grey.shape)
     smooth = _blur(grey, min(1, side / 250))  # the camera's noise is finer than a pen
@@ -279,10 +285,11 @@ def _ink(grey: np.ndarray, widest: float) -> np.ndarray:
         2 * radius : -2 * radius, 2 * radius : -2 * radius
     ]
     # Light multiplies, so contrast is relative; but a dark desk has no paper to divide.
-    return (paper - smooth) / np.maximum(paper, np.median(paper) / 2 + 1)
+    ink: Ink = (paper - smooth) / np.maximum(paper, np.median(paper) / 2 + 1)
+    return ink
 
 
-def _skewness(grey: np.ndarray) -> float:
+def _skewness(grey: Ink) -> float:
     """Return how far bright detail stands out (above 0), or dark detail (below).
 
     A stroke is on one side of its surroundings; a shadow's edge is equally on both,
@@ -290,18 +297,18 @@ def _skewness(grey: np.ndarray) -> float:
     """
     votes = []
     for part in (64, 32, 16, 8):
-        cubes = (grey - _blur(grey, max(grey.shape) / part)) ** 3
-        votes.append(cubes.sum() / (np.abs(cubes).sum() + 1))
+        cubes = np.subtract(grey, _blur(grey, max(grey.shape) / part)) ** 3
+        votes.append(float(cubes.sum() / (np.abs(cubes).sum() + 1)))
     return sum(vote * abs(vote) for vote in votes)  # the sure ones count most
 
 
-def _noise(ink: np.ndarray) -> float:
+def _noise(ink: Ink) -> float:
     """Return the level that the paper's grain does not exceed."""
     middle = np.median(ink)
-    return middle + NOISE * 1.4826 * np.median(np.abs(ink - middle))
+    return float(middle + NOISE * 1.4826 * np.median(np.abs(ink - middle)))
 
 
-def _otsu(values: np.ndarray) -> float:
+def _otsu(values: Ink) -> float:
     """Return the threshold that splits `values` best into two classes (Otsu 1979)."""
     counts, edges = np.histogram(values, 64)
     centres = (edges[1:] + edges[:-1]) / 2
@@ -310,10 +317,10 @@ def _otsu(values: np.ndarray) -> float:
     high, high_sum = counts.sum() - low, (counts * centres).sum() - low_sum
     gap = low_sum / np.maximum(low, 1) - high_sum / np.maximum(high, 1)
     between = low * high * gap**2
-    return edges[1 + between.argmax()]
+    return float(edges[1 + between.argmax()])
 
 
-def _strokes(ink: np.ndarray, marks: np.ndarray) -> np.ndarray:
+def _strokes(ink: Ink, marks: Marks) -> Marks:
     """Keep the marks that a pen may have made on this picture."""
     strokes = _without_lines(ink, marks)
     labels, count = _pieces(strokes)
@@ -333,13 +340,13 @@ def _strokes(ink: np.ndarray, marks: np.ndarray) -> np.ndarray:
     return strokes
 
 
-def _without_lines(ink: np.ndarray, marks: np.ndarray) -> np.ndarray:
+def _without_lines(ink: Ink, marks: Marks) -> Marks:
     """Take ruled lines away: long, thin, straight, level or upright."""
     marks = _without_level_lines(ink, marks)
     return _without_level_lines(ink.T, marks.T).T
 
 
-def _without_level_lines(ink: np.ndarray, marks: np.ndarray) -> np.ndarray:
+def _without_level_lines(ink: Ink, marks: Marks) -> Marks:
     height, width = marks.shape
     slack = max(marks.shape) // 250  # pages curl and lenses bend
     rows, columns = np.nonzero(_spread(marks, slack, 0))
@@ -365,7 +372,7 @@ def _without_level_lines(ink: np.ndarray, marks: np.ndarray) -> np.ndarray:
     return marks & ~(on_line & faint & (runs <= 1.6 * thickness + 1))
 
 
-def _runs_down(marks: np.ndarray) -> np.ndarray:
+def _runs_down(marks: Marks) -> Labels:
     """Return for each marked pixel the length of the upright run it is part of."""
     rows = np.arange(len(marks))[:, None]
     above = np.maximum.accumulate(np.where(marks, -1, rows), axis=0)
@@ -373,15 +380,15 @@ def _runs_down(marks: np.ndarray) -> np.ndarray:
     return (below[::-1] - above - 1) * marks
 
 
-def _pieces(marks: np.ndarray) -> tuple[np.ndarray, int]:
+def _pieces(marks: Marks) -> tuple[Labels, int]:
     """Label connected pieces, diagonals included, from 1 to count; 0 elsewhere.
 
     Every pixel points to a neighbour of lower index until all point to the first.
     """
-    index = np.full(marks.size, -1)
     (pixels,) = np.nonzero(marks.ravel())
-    index[pixels] = np.arange(len(pixels))
-    index = index.reshape(marks.shape)
+    flat = np.full(marks.size, -1)
+    flat[pixels] = np.arange(len(pixels))
+    index = flat.reshape(marks.shape)
     pairs = []
     for a, b in (
         (index[:, 1:], index[:, :-1]),
@@ -406,7 +413,7 @@ def _pieces(marks: np.ndarray) -> tuple[np.ndarray, int]:
     return picture.reshape(marks.shape), len(names)
 
 
-def _sizes(labels: np.ndarray, count: int) -> np.ndarray:
+def _sizes(labels: Labels, count: int) -> Labels:
     """Return the heights and widths of all pieces, shape (2, count + 1), in pixels."""
     sizes = np.zeros((2, count + 1), int)
     which = labels[labels > 0]
@@ -420,13 +427,13 @@ def _sizes(labels: np.ndarray, count: int) -> np.ndarray:
     return sizes
 
 
-def _extent(marks: np.ndarray) -> tuple[int, int, int, int]:
+def _extent(marks: Marks) -> tuple[int, int, int, int]:
     """Return (top, bottom, left, right) of what is marked, ends exclusive."""
-    rows, columns = marks.any(1).nonzero()[0], marks.any(0).nonzero()[0]
+    rows, columns = np.nonzero(marks.any(1))[0], np.nonzero(marks.any(0))[0]
     return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
 
 
-def _digit(ink: np.ndarray, strokes: np.ndarray) -> np.ndarray:
+def _digit(ink: Ink, strokes: Marks) -> Marks:
     """Choose the strokes that make up the digit."""
     labels, count = _pieces(strokes)
     mass = np.bincount(labels.ravel(), ink.ravel(), minlength=count + 1)
@@ -437,7 +444,7 @@ def _digit(ink: np.ndarray, strokes: np.ndarray) -> np.ndarray:
     best = (mass * np.minimum(1, heights / np.maximum(widths, 1))).argmax()
     # Strokes of one digit lie close together, measured by the digit itself.
     # Digits follow each other across, so a gap across parts them sooner.
-    digit = (labels == best) & strokes
+    digit: Marks = (labels == best) & strokes
     heavy = mass > 0.03 * mass[best]
     while digit.any():
         size = _size(digit)
@@ -459,12 +466,12 @@ def _digit(ink: np.ndarray, strokes: np.ndarray) -> np.ndarray:
     return digit
 
 
-def _size(marks: np.ndarray) -> int:
+def _size(marks: Marks) -> int:
     top, bottom, left, right = _extent(marks)
     return max(bottom - top, right - left)
 
 
-def _frame(ink: np.ndarray, digit: np.ndarray) -> np.ndarray:
+def _frame(ink: Ink, digit: Marks) -> Grey:
     """Fit the digit into 20x20 and centre its mass in 28x28."""
     level = np.percentile(ink[digit], 75)
     fine = np.clip(ink / level, 0, 1).astype(np.float32) * _spread(digit, 1, 1)
@@ -487,15 +494,17 @@ def _frame(ink: np.ndarray, digit: np.ndarray) -> np.ndarray:
     ]
     top, left = np.clip(corner, 0, np.subtract(FRAME, small.shape))
     frame[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return (255 * frame / small.max()).round().astype(np.uint8)
+    framed: Grey = (255 * frame / small.max()).round().astype(np.uint8)
+    return framed
 
 
-def _drawn(fine: np.ndarray) -> np.ndarray:
+def _drawn(fine: Ink) -> Marks:
     """Tell ink from paper; the thinnest pen's threads are pale after shrinking."""
-    return fine > fine.max() / 2
+    drawn: Marks = fine > fine.max() / 2
+    return drawn
 
 
-def _fit(ink: np.ndarray, marks: np.ndarray, side: int) -> np.ndarray:
+def _fit(ink: Ink, marks: Marks, side: int) -> Ink:
     """Scale the marked part so that its longer side is `side`."""
     top, bottom, left, right = _extent(marks)
     scale = side / max(bottom - top, right - left)
@@ -505,10 +514,11 @@ def _fit(ink: np.ndarray, marks: np.ndarray, side: int) -> np.ndarray:
         max(1, round((bottom - top) * scale)),
     )
     cut = cut.resize(size, Image.Resampling.BICUBIC, (left, top, right, bottom))
-    return np.clip(np.asarray(cut), 0, 1)
+    fitted: Ink = np.clip(np.asarray(cut), 0, 1)
+    return fitted
 
 
-def _thicken(ink: np.ndarray, radius: float) -> np.ndarray:
+def _thicken(ink: Ink, radius: float) -> Ink:
     """Redraw with a nib wider by `radius` pixels on each side (thinner if negative)."""
     reach = int(np.ceil(abs(radius)))
     height, width = ink.shape[0] + 2 * reach, ink.shape[1] + 2 * reach
@@ -520,4 +530,5 @@ def _thicken(ink: np.ndarray, radius: float) -> np.ndarray:
         for x in nib
         if (y - reach) ** 2 + (x - reach) ** 2 <= radius**2 + 0.5
     ]
-    return np.max(moved, axis=0) if radius > 0 else np.min(moved, axis=0)
+    drawn: Ink = np.max(moved, axis=0) if radius > 0 else np.min(moved, axis=0)
+    return drawn

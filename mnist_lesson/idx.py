@@ -11,17 +11,17 @@ formats".
 """
 
 import gzip
+import io
 import math
 import os
 import zlib
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from ._system import whole_file
 
-TYPES = {
+TYPES: dict[int, np.dtype] = {
     0x08: np.dtype("u1"),
     0x09: np.dtype("i1"),
     0x0B: np.dtype(">i2"),
@@ -37,7 +37,7 @@ class IdxError(ValueError):
     """A damaged or foreign file: which one, what was expected and what was found."""
 
 
-def read_idx(path: str | os.PathLike) -> np.ndarray:
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """Read one IDX file, plain or gzipped (told by its content, not by its name).
 
     Parameters
@@ -80,7 +80,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
             ) from error
 
 
-def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:
+def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     """Write `array` as an IDX file, gzipped when the name ends in ``.gz``.
 
     The file appears whole or not at all, and the same array gives the same bytes.
@@ -119,7 +119,7 @@ def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:
             array.astype(big_endian).tofile(file)
 
 
-def _read_array(file: BinaryIO, path: Path, left: int | None) -> np.ndarray:
+def _read_array(file: io.BufferedIOBase, path: Path, left: int | None) -> np.ndarray:
     """Read header and elements; `left` is the file's size in bytes, if known."""
     magic = file.read(4)
     if not magic:
@@ -170,7 +170,7 @@ def _read_array(file: BinaryIO, path: Path, left: int | None) -> np.ndarray:
     return array.byteswap(inplace=True).view(dtype.newbyteorder("="))
 
 
-def _unzip(file: BinaryIO, expected: int) -> tuple[int, bytearray]:
+def _unzip(file: io.BufferedIOBase, expected: int) -> tuple[int, bytearray]:
     """Decompress all there is, but not much more than `expected` bytes.
 
     Memory is taken for what was really found, so that a header which promises

@@ -4,6 +4,8 @@ All take images as `to_input` makes them, float32 (N, 1, 28, 28), and return log
 (N, 10): the softmax belongs to the cost while training and to `predict` afterwards.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import nn
 
@@ -15,7 +17,7 @@ class Layers(nn.Sequential):
     class, and those below take none.)
     """
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: slice | int) -> nn.Module:
         if isinstance(index, slice):
             return nn.Sequential(*list(self)[index])
         return super().__getitem__(index)
@@ -24,7 +26,7 @@ class Layers(nn.Sequential):
 class SoftmaxRegression(Layers):
     """Softmax regression: ten linear scores, one for each digit; 7,850 parameters."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             nn.Flatten(),  # (N, 1, 28, 28) → (N, 784)
             nn.Linear(784, 10),
@@ -42,8 +44,12 @@ class MultilayerPerceptron(Layers):
         Makes the module that follows each hidden layer, `torch.nn.ReLU` for example.
     """
 
-    def __init__(self, hidden=(128, 64), activation=nn.ReLU):
-        layers = [nn.Flatten()]
+    def __init__(
+        self,
+        hidden: Sequence[int] = (128, 64),
+        activation: Callable[[], nn.Module] = nn.ReLU,
+    ):
+        layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in zip((784, *hidden), hidden, strict=False):
             layers += [nn.Linear(inputs, outputs), activation()]
         super().__init__(*layers, nn.Linear((784, *hidden)[-1], 10))
@@ -62,7 +68,7 @@ class LeNet(Layers):
     It calls this network LeNet-5; `LeNet5` is the one of 1998.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         # Taking the maximum and ReLU may change places, since ReLU never decreases:
         # max(relu(a), relu(b)) = relu(max(a, b)). Pooling first leaves ReLU a quarter
         # of the work.
@@ -89,7 +95,7 @@ class LeNet5(Layers):
     Document Recognition*, 1998, section II.B, https://doi.org/10.1109/5.726791.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             nn.ConstantPad2d(2, -1.0),  # paper all round: (N, 1, 32, 32)
             nn.Conv2d(1, 6, kernel_size=5),  # C1 → (N, 6, 28, 28)
@@ -130,7 +136,8 @@ class Subsampling(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, maps, H, W) → (N, maps, H/2, W/2)."""
         means = nn.functional.avg_pool2d(x, 2)
-        return self.squash(self.weight * means + self.bias)
+        squashed: torch.Tensor = self.squash(self.weight * means + self.bias)
+        return squashed
 
 
 class PartlyConnected(nn.Module):
@@ -147,7 +154,7 @@ class PartlyConnected(nn.Module):
         (0, 1, 2, 3, 4, 5),
     )
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.maps = nn.ModuleList(
             nn.Conv2d(len(inputs), 1, kernel_size=5) for inputs in self.INPUTS
@@ -194,12 +201,14 @@ class RandomDistortion(nn.Module):
             return x
         pixel = 2 / x.shape[-1]  # affine_grid counts from -1 to 1 across the image
 
-        def noise(*shape):
+        def noise(*shape: int) -> torch.Tensor:
             return 2 * torch.rand(len(x), *shape, device=x.device) - 1
 
         change = x.new_tensor([self.bend, self.bend, pixel * self.shift]) * noise(2, 3)
         places = nn.functional.affine_grid(
-            torch.eye(2, 3, device=x.device) + change, x.shape, align_corners=False
+            torch.eye(2, 3, device=x.device) + change,
+            list(x.shape),
+            align_corners=False,
         )
         moves = nn.functional.interpolate(
             pixel * self.wobble * noise(2, *self.POINTS),

@@ -5,13 +5,17 @@ import math
 import os
 import sys
 import time
-from typing import TextIO
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import torch
 
 from ._system import in_notebook, whole_file
+from .training import EndEpoch, EndIteration, Evaluation, Recognition
+
+if TYPE_CHECKING:  # matplotlib is loaded by the first drawing, not by importing this
+    from matplotlib.figure import Figure
 
 EVERY = 100  # batches between two readings of the cost
 DRAWING_SHARE = 0.04  # of the time that passes, at most, goes into redrawing
@@ -53,7 +57,7 @@ class CostPlotter:
         steps.append(step)
         values.append(value)
 
-    def plot(self, path: str | os.PathLike | None = None) -> None:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> None:
         """Show the curves: in the notebook, in the terminal, or as a PNG file.
 
         Parameters
@@ -71,14 +75,17 @@ class CostPlotter:
 
     def reset(self) -> None:
         """Forget all points; the next plot begins a new picture."""
-        self._curves = {title: ([], []) for title in self.titles}
+        self._curves: dict[str, tuple[list[int], list[float]]] = {
+            title: ([], []) for title in self.titles
+        }
         self._written = dict.fromkeys(self.titles, 0)
-        self._figure = self._display = None
+        self._display: Any = None
         self._rest_until = 0.0
+        self._figure = self._blank()
 
-    def __call__(self, event) -> None:
+    def __call__(self, event: EndIteration | EndEpoch) -> None:
         """Follow a training; see `Trainer.fit`."""
-        if hasattr(event, "batch"):
+        if isinstance(event, EndIteration):
             if event.step % EVERY:
                 return
             self.append(self.titles[0], event.step, event.cost)
@@ -117,23 +124,32 @@ class CostPlotter:
             self._written[title] = len(steps)
         sys.stdout.flush()
 
+    def _blank(self) -> "Figure":
+        """Make axes with a line for each curve.
+
+        No pyplot: its figures would be shown again at the end of the cell. And before
+        the training, whose time the redrawing is a share of: this loads Matplotlib.
+        """
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6.4, 4), dpi=100)
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.11, 0.13, 0.86, 0.83))
+        axes.set(xlabel="step (batches)", ylabel="cost (nats)")
+        axes.grid(alpha=0.3)
+        for number, title in enumerate(self.titles):
+            axes.plot(
+                *([], []),
+                color=(BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00")[number % 5],
+                marker=MARKERS[number % len(MARKERS)],
+                label=title,
+            )
+        axes.legend(loc="upper right")
+        return figure
+
     def _draw(self) -> bytes:
-        """Draw a PNG; lines and axes are made once, and then moved."""
-        if self._figure is None:
-            # No pyplot: its figures would be shown again at the end of the cell.
-            self._figure = Figure(figsize=(6.4, 4), dpi=100)
-            FigureCanvasAgg(self._figure)
-            axes = self._figure.add_axes((0.11, 0.13, 0.86, 0.83))
-            axes.set(xlabel="step (batches)", ylabel="cost (nats)")
-            axes.grid(alpha=0.3)
-            for number, title in enumerate(self.titles):
-                axes.plot(
-                    *([], []),
-                    color=(BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00")[number % 5],
-                    marker=MARKERS[number % len(MARKERS)],
-                    label=title,
-                )
-            axes.legend(loc="upper right")
+        """Draw a PNG; lines and axes were made once, and are moved."""
         axes = self._figure.axes[0]
         for line, curve in zip(axes.lines, self._curves.values(), strict=True):
             line.set_data(*curve)
@@ -159,10 +175,10 @@ class CostLogger:
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream
 
-    def __call__(self, event) -> None:
+    def __call__(self, event: EndIteration | EndEpoch) -> None:
         """Follow a training; see `Trainer.fit`."""
         stream = self._stream or sys.stdout
-        if hasattr(event, "batch"):
+        if isinstance(event, EndIteration):
             if event.batch % EVERY:
                 return
             stream.write(
@@ -177,7 +193,9 @@ class CostLogger:
         stream.flush()
 
 
-def show_digits(images: np.ndarray, titles=None, *, columns: int = 10) -> Figure:
+def show_digits(
+    images: np.ndarray, titles: Iterable[object] | None = None, *, columns: int = 10
+) -> "Figure":
     """Draw digits side by side.
 
     Parameters
@@ -212,7 +230,12 @@ def show_digits(images: np.ndarray, titles=None, *, columns: int = 10) -> Figure
     return figure
 
 
-def show_maps(maps, titles=None, *, columns: int = 10) -> Figure:
+def show_maps(
+    maps: Iterable[np.ndarray | torch.Tensor],
+    titles: Iterable[object] | None = None,
+    *,
+    columns: int = 10,
+) -> "Figure":
     """Draw weights or feature maps side by side: blue below 0, white 0, red above.
 
     Parameters
@@ -229,27 +252,27 @@ def show_maps(maps, titles=None, *, columns: int = 10) -> Figure:
     matplotlib.figure.Figure
         As the last expression of a cell, it is shown.
     """
-    maps = np.stack([np.asarray(m, np.float32) for m in maps])
-    titles = [""] * len(maps) if titles is None else list(titles)
-    if maps.ndim != 3 or len(titles) != len(maps):
+    stack = np.stack([np.asarray(m, np.float32) for m in maps])
+    titles = [""] * len(stack) if titles is None else list(titles)
+    if stack.ndim != 3 or len(titles) != len(stack):
         raise ValueError(
-            f"maps must be (N, height, width), not {maps.shape}, and have a title "
+            f"maps must be (N, height, width), not {stack.shape}, and have a title "
             f"each, or none, not {len(titles)} in all"
         )
-    columns = min(columns, len(maps))
-    rows = math.ceil(len(maps) / columns)
+    columns = min(columns, len(stack))
+    rows = math.ceil(len(stack) / columns)
     height = 1.0 if any(map(str, titles)) else 0.75
     figure, grid = _figure((0.75 * columns, height * rows), rows, columns)
-    limit = float(np.abs(maps).max()) or 1.0
+    limit = float(np.abs(stack).max()) or 1.0
     for axes in grid.flat:
         axes.axis("off")
-    for axes, values, title in zip(grid.flat, maps, titles, strict=False):
+    for axes, values, title in zip(grid.flat, stack, titles, strict=False):
         axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.set_title(title, fontsize=12, pad=3)
     return figure
 
 
-def show_recognition(recognition) -> Figure:
+def show_recognition(recognition: Recognition) -> "Figure":
     """Draw what a model was shown beside the probabilities it gave.
 
     Parameters
@@ -267,12 +290,14 @@ def show_recognition(recognition) -> Figure:
     return figure
 
 
-def _judged(evaluation) -> str:
+def _judged(evaluation: Evaluation) -> str:
     """Say cost and accuracy in words."""
     return f"cost {evaluation.cost:.4f}, accuracy {100 * evaluation.accuracy:.1f} %"
 
 
-def _figure(size, rows: int, columns: int):
+def _figure(
+    size: tuple[float, float], rows: int, columns: int
+) -> "tuple[Figure, np.ndarray]":
     """Make a figure for a cell's last expression."""
     from matplotlib import pyplot as plt  # here: this makes Jupyter able to show it
 

@@ -5,12 +5,12 @@ import os
 import pickle
 import re
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ._system import whole_file
 from .data import Digits, to_input
-from .handwriting import load_digit
+from .handwriting import Picture, load_digit
 
 WARM_UP = 0.3  # of all steps: the rate rises this long and falls to 0 in the rest
 LONGEST_GRADIENT = 4.0  # longer ones come from rare bad batches, and are cut to this
@@ -29,6 +29,10 @@ UNREADABLE = (
     *(OSError, EOFError, RuntimeError, LookupError, TypeError),
     pickle.UnpicklingError,
 )
+
+
+# Read only when asked for; see EndIteration.
+Number = float | torch.Tensor | Callable[[], float | torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class EndIteration:
         reading one makes a GPU finish all it was told to do.
     """
 
-    def __init__(self, epoch: int, batch: int, step: int, cost, accuracy):
+    def __init__(
+        self, epoch: int, batch: int, step: int, cost: Number, accuracy: Number
+    ) -> None:
         self.epoch, self.batch, self.step = epoch, batch, step
         self._cost, self._accuracy = cost, accuracy
 
@@ -89,18 +95,22 @@ class EndEpoch:
     validation: Evaluation | None
 
 
+Handler = Callable[[EndIteration | EndEpoch], object]
+
+
 class History(list[EndEpoch]):
     """The epochs of a training, in order."""
 
     @property
     def best(self) -> EndEpoch:
         """The epoch with the lowest validation cost, the earliest of equal ones."""
-        if not self or any(epoch.validation is None for epoch in self):
+        costs = [e.validation.cost for e in self if e.validation is not None]
+        if not self or len(costs) < len(self):
             raise ValueError(
                 "there is no best epoch without a validation cost for each: "
                 "give fit some validation digits and at least one epoch"
             )
-        return min(self, key=lambda epoch: epoch.validation.cost)
+        return self[costs.index(min(costs))]
 
 
 def pick_device() -> torch.device:
@@ -111,9 +121,8 @@ def pick_device() -> torch.device:
     wanted = os.environ.get("MNIST_LESSON_DEVICE")
     if wanted:
         return _device(wanted, "$MNIST_LESSON_DEVICE")
-    if torch.accelerator.is_available():
-        return torch.accelerator.current_accelerator()
-    return torch.device("cpu")
+    found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
+    return found or torch.device("cpu")
 
 
 class Trainer:
@@ -168,7 +177,8 @@ class Trainer:
             isinstance(module, nn.Conv2d) for module in model.modules()
         ):
             # Channels innermost in memory: the CPU's convolutions are faster so.
-            self.model.to(memory_format=torch.channels_last)
+            # (The overloads that PyTorch declares leave this documented one out.)
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(
         self,
@@ -177,8 +187,8 @@ class Trainer:
         *,
         epochs: int = 5,
         batch_size: int = 128,
-        event_handler: Callable | list[Callable] | None = None,
-        checkpoint_dir: str | os.PathLike | None = None,
+        event_handler: Handler | Sequence[Handler] | None = None,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
         resume: bool = False,
         seed: int = 0,
     ) -> History:
@@ -230,8 +240,10 @@ class Trainer:
             raise ValueError("there are no training digits")
         if resume and checkpoint_dir is None:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
-        if not isinstance(event_handler, list | tuple):
-            event_handler = [] if event_handler is None else [event_handler]
+        if event_handler is None:
+            event_handler = []
+        elif not isinstance(event_handler, Sequence):
+            event_handler = [event_handler]
 
         optimizer = torch.optim.SGD(
             self.model.parameters(),
@@ -254,8 +266,8 @@ class Trainer:
         history = History()
         if checkpoint_dir is not None:
             Path(checkpoint_dir).mkdir(parents=True, exist_ok=True)
-        if resume:
-            history = self._resume(Path(checkpoint_dir), settings, optimizer)
+            if resume:
+                history = self._resume(Path(checkpoint_dir), settings, optimizer)
 
         # All data goes to the device once; batches are then cut out there.
         images = torch.from_numpy(train.images).to(self.device)
@@ -318,12 +330,19 @@ class Trainer:
         """
         return _logits(self.model, images, self.device).softmax(dim=1).cpu()
 
-    def restore(self, checkpoint_dir: str | os.PathLike, epoch: int) -> None:
+    def restore(self, checkpoint_dir: str | os.PathLike[str], epoch: int) -> None:
         """Give the model back the weights it had after an epoch."""
         self._load(Path(checkpoint_dir) / f"epoch_{epoch}.pt")
 
     def _learn(
-        self, images, labels, optimizer, rate, batch_size, epoch, handlers
+        self,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        optimizer: torch.optim.Optimizer,
+        rate: Callable[[int], float],
+        batch_size: int,
+        epoch: int,
+        handlers: Sequence[Handler],
     ) -> Evaluation:
         """Learn from every digit once."""
         batches = -(-len(labels) // batch_size)
@@ -383,7 +402,13 @@ class Trainer:
         fall = (steps - step) / ((1 - WARM_UP) * steps)
         return self.learning_rate * min(rise, fall, 1)
 
-    def _save(self, folder: Path, settings, optimizer, history: History) -> None:
+    def _save(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        optimizer: torch.optim.Optimizer,
+        history: History,
+    ) -> None:
         """Write the checkpoint of the epoch that just ended."""
         if (
             len(history) == 1
@@ -399,10 +424,12 @@ class Trainer:
         with whole_file(folder / f"epoch_{history[-1].epoch}.pt") as temporary:
             torch.save(checkpoint, temporary)
 
-    def _load(self, path: Path) -> dict:
+    def _load(self, path: Path) -> dict[str, Any]:
         """Read a checkpoint, and give the model its weights."""
         try:
-            checkpoint = torch.load(path, map_location=self.device, weights_only=True)
+            checkpoint: dict[str, Any] = torch.load(
+                path, map_location=self.device, weights_only=True
+            )
             weights = checkpoint["model"]
         except FileNotFoundError:
             raise
@@ -420,7 +447,9 @@ class Trainer:
             ) from error
         return checkpoint
 
-    def _resume(self, folder: Path, settings, optimizer) -> History:
+    def _resume(
+        self, folder: Path, settings: dict[str, Any], optimizer: torch.optim.Optimizer
+    ) -> History:
         """Go back to the newest checkpoint, if there is one."""
         paths = _checkpoints(folder)
         if not paths:
@@ -455,7 +484,7 @@ class Recognition(NamedTuple):
     image: np.ndarray
 
 
-def recognize(model: nn.Module, file) -> Recognition:
+def recognize(model: nn.Module, file: Picture) -> Recognition:
     """Recognize the digit in a picture of handwriting.
 
     Parameters
@@ -471,7 +500,9 @@ def recognize(model: nn.Module, file) -> Recognition:
     return Recognition(int(probabilities.argmax()), probabilities, image)
 
 
-def _logits(model: nn.Module, images, device: torch.device) -> torch.Tensor:
+def _logits(
+    model: nn.Module, images: np.ndarray | torch.Tensor, device: torch.device
+) -> torch.Tensor:
     """Compute float32 (N, 10) on the device; the model's mode is left as it was."""
     inputs = to_input(images)
     was_training = model.training
@@ -508,7 +539,7 @@ def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (logits.argmax(dim=1) == labels).double().mean()
 
 
-def _number(value) -> float:
+def _number(value: Number) -> float:
     """Read a number, a tensor of one number, or a function that gives either."""
     return float(value() if callable(value) else value)
 
@@ -526,7 +557,7 @@ def _device(name: torch.device | str, source: str) -> torch.device:
     return device
 
 
-def _autocast(device: torch.device):
+def _autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Compute in bfloat16 where the hardware does, which is faster there."""
     if device.type == "xpu" or (
         device.type == "cuda"

@@ -1,0 +1,138 @@
+"""A chapter in a real JupyterLab: run all, watch it learn, press stop, run on."""
+
+import importlib.util
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+CHAPTER = Path(__file__).parents[1] / "notebooks" / "07_lenet.ipynb"
+IDLE = "Python 3 (ipykernel) | Idle"
+# What there is to see of a cell's pictures, frame by frame, whenever it changes.
+WATCH = """cell => {
+  window.seen = [];
+  const look = () => {
+    const pictures = [...cell.querySelectorAll(".jp-OutputArea img")];
+    const sight = pictures.map(({ src, height }) => ({ src, height }));
+    if (JSON.stringify(sight) != JSON.stringify(seen.at(-1))) seen.push(sight);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+@pytest.fixture
+def chapter(tmp_path):
+    """Copy LeNet's chapter, as a learner may change it; give where it is.
+
+    It has no outputs yet, and trains on the sample, long enough to be stopped.
+    """
+    notebook = nbformat.read(CHAPTER, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in cells:
+        cell.outputs, cell.execution_count = [], None
+    [load] = [cell for cell in cells if "load_mnist()" in cell.source]
+    load.source = load.source.replace("load_mnist()", 'load_mnist(source="sample")')
+    [fit] = [cell for cell in cells if "CostPlotter()" in cell.source]
+    fit.source = fit.source.replace("event_handler=", "epochs=100, event_handler=")
+    path = tmp_path / "work" / "chapter.ipynb"
+    path.parent.mkdir()
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def jupyter(chapter, tmp_path):
+    """Start JupyterLab in the chapter's folder; give the address of the chapter."""
+    if importlib.util.find_spec("jupyterlab") is None:
+        pytest.skip("JupyterLab is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Nobody's settings but the defaults are read, and nobody's files are written.
+    environment = os.environ | {
+        "JUPYTER_NO_CONFIG": "1",
+        "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "data"),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+    }
+    options = {
+        "IdentityProvider.token": "secret",
+        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "LabApp.news_url": None,
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "ServerApp.root_dir": chapter.parent,
+    }
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            command, env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/api/status?token=secret")
+                break
+            except OSError:
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+        yield f"{address}/lab/tree/{chapter.name}?token=secret"
+    finally:
+        server.terminate()  # and with it, its kernel
+        server.wait(timeout=60)
+
+
+def test_run_all_watch_stop_and_run_on(jupyter, chapter, page):
+    page.set_default_timeout(90_000)
+    page.goto(jupyter)
+    page.get_by_text(IDLE).wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+    # The plot is drawn, and then redrawn where it is, while the model learns.
+    training = page.locator(".jp-CodeCell", has_text="CostPlotter()").last
+    training.evaluate(WATCH)
+    training.locator("img").scroll_into_view_if_needed()
+    training.get_by_text("epoch 8 ended").wait_for()
+    seen = page.evaluate("seen")
+    assert training.locator(".jp-InputPrompt").inner_text() == "[*]:"
+    assert page.get_by_text(IDLE).count() == 0
+    while not (seen[0] and seen[0][0]["height"]):
+        seen.pop(0)  # before there was anything
+    assert {len(pictures) for pictures in seen} == {1}
+    assert len({picture["src"] for [picture] in seen}) > 2
+    assert {picture["height"] for [picture] in seen} == {400}
+
+    # Stop: it ends with what it has, and the chapter goes on with that.
+    page.get_by_role("button", name="Interrupt the kernel").click()
+    training.get_by_text("the training was interrupted").wait_for()
+    page.get_by_text(IDLE).wait_for()
+    page.keyboard.press("Control+s")
+    page.locator(".jp-mod-dirty").wait_for(state="detached")
+    cells = nbformat.read(chapter, as_version=4).cells
+    cells = [cell for cell in cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == [*range(1, len(cells) + 1)]
+    assert all(out.output_type != "error" for cell in cells for out in cell.outputs)
+    [stopped] = [i for i, cell in enumerate(cells) if "CostPlotter()" in cell.source]
+    said = {out.get("name", "plot"): out for out in cells[stopped].outputs}
+    assert said.keys() == {"plot", "stdout", "stderr"}
+    epochs = len(re.findall("^epoch .* ended", said["stdout"].text, re.M))
+    warning = f"the training was interrupted after {epochs} of 100 epochs"
+    assert 8 < epochs < 100 and warning in said["stderr"].text
+    assert "validation cost 0." in said["plot"].metadata["image/png"]["alt"]
+    assert "best epoch: " in cells[stopped + 1].outputs[0].text
