@@ -9,12 +9,13 @@ ifdef MNIST_LESSON_DATA
 export MNIST_LESSON_DATA := $(abspath $(MNIST_LESSON_DATA))
 endif
 
-.PHONY: help book test notebooks execute results bench serve links adopt clean
+.PHONY: help book test notebooks rehearse execute results bench serve links adopt clean
 
 help:
 	@echo "make book       build the book"
 	@echo "make test       run all tests, every notebook included"
 	@echo "make notebooks  run the notebooks only (ARGS=--sample: on the sample, offline)"
+	@echo "make rehearse   run the notebooks as in Colab, with the oldest packages and the newest"
 	@echo "make execute    run the notebooks on full MNIST and store what comes out"
 	@echo "make results    measure what the book quotes (about two hours, resumable)"
 	@echo "make bench      compare speeds"
@@ -39,6 +40,9 @@ test: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	$(BIN)/python -m pytest --nbval notebooks $(ARGS)
+
+rehearse: $(INSTALLED)
+	$(BIN)/python -m pytest tests/test_rehearsal.py --rehearse $(ARGS)
 
 execute: $(INSTALLED)
 	$(BIN)/python tools/execute.py

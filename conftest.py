@@ -8,11 +8,23 @@ import pytest
 
 
 def pytest_addoption(parser):
-    """Add the switch to the sample."""
+    """Add the switch to the sample, and those of the rehearsal."""
     parser.addoption(
         "--sample",
         action="store_true",
         help="run as on a machine with no network and no MNIST: on the sample",
+    )
+    parser.addoption(
+        "--rehearse",
+        action="store_true",
+        help="rehearse Colab with every notebook, every level of versions and all data",
+    )
+    parser.addoption(
+        "--torch",
+        choices=["pinned", "bounds"],
+        default="pinned",
+        help="rehearse with the torch of requirements.txt, or with the newest and the "
+        "oldest (several GB)",
     )
 
 
@@ -23,15 +35,25 @@ def pytest_configure(config):
         # An empty cache, on Linux (XDG_CACHE_HOME) and elsewhere (HOME) …
         empty = tempfile.mkdtemp(prefix="no-cache-")
         os.environ.update(XDG_CACHE_HOME=empty, HOME=empty, LOCALAPPDATA=empty)
-        # … and a proxy where nobody listens: every connection fails at once.
-        os.environ.update(HTTP_PROXY=NOBODY, HTTPS_PROXY=NOBODY, ALL_PROXY=NOBODY)
-        os.environ.update(NO_PROXY="localhost,127.0.0.1")
+        # … and no network.
+        os.environ.update(OFFLINE)
     elif folder := os.environ.get("MNIST_LESSON_DATA"):
         # Notebooks run in their own folder: a relative path must not depend on where.
         os.environ["MNIST_LESSON_DATA"] = str(Path(folder).absolute())
 
 
+# A proxy where nobody listens: every connection fails at once.
 NOBODY = "http://127.0.0.1:9"
+OFFLINE = {
+    **dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"], NOBODY),
+    "NO_PROXY": "localhost,127.0.0.1",
+}
+
+
+@pytest.fixture(scope="session")
+def offline():
+    """Give the variables that keep a process from the network."""
+    return OFFLINE
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,9 @@ from tools.execute import TAGS, clean
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SKELETON = ["Summary", "Exercises", "Further reading"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+ADDRESS = PROJECT["urls"]["Repository"]
+COLAB = "https://colab.research.google.com"
 TRAINING = {"02_softmax_regression", "03_multilayer_perceptron", "07_lenet"}
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -28,7 +32,9 @@ def code(notebook):
 
 
 def text(notebook):
-    return "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    """Give the chapter's own words, without the badge."""
+    cells = [c for c in notebook.cells if c.metadata.get("tags") != ["remove-cell"]]
+    return "\n".join(c.source for c in cells if c.cell_type == "markdown")
 
 
 def test_is_stored_clean(path, notebook):
@@ -61,10 +67,17 @@ def test_uses_no_other_tags(path, notebook):
 
 
 def test_first_cells(path, notebook):
-    """The title and its promise, the Colab cell, the imports."""
-    title, colab, imports = notebook.cells[:3]
+    """The title and its promise, the badge, the Colab cell, the imports."""
+    title, badge, colab, imports = notebook.cells[:4]
     assert re.match(r"# .+\n\n.+", title.source)
-    assert "%pip install" in colab.source and colab.metadata.tags == ["remove-cell"]
+    itself = f"{ADDRESS}/blob/main/notebooks/{path.name}"
+    assert badge.source == (
+        f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]"
+        f"({itself.replace('https://github.com', f'{COLAB}/github')})"
+    )
+    assert badge.metadata.tags == colab.metadata.tags == ["remove-cell"]
+    assert f'address = "{ADDRESS}"' in colab.source
+    assert colab.source == nbformat.read(NOTEBOOKS[0], as_version=4).cells[2].source
     assert "from mnist_lesson import" in imports.source
     for cell in code(notebook)[2:]:
         assert not re.search(r"^(import|from) ", cell.source, re.M)

@@ -17,6 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from test_book import BASE
 from test_book import PAGES as CHAPTERS
+from test_notebooks import ADDRESS, COLAB
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "book" / "_ext"))
@@ -238,6 +239,16 @@ def test_menus_open_and_a_chapter_opens_in_colab(page, site):
     page.click(".dropdown-launch-buttons > button")
     link.wait_for(state="visible")
     assert link.get_attribute("href").endswith("/notebooks/02_softmax_regression.ipynb")
+
+
+def test_every_chapter_has_a_button_that_opens_it_in_colab(book):
+    for name in CHAPTERS:
+        html = (book / f"{name}.html").read_text("utf-8")
+        place = ADDRESS.replace("https://github.com", f"{COLAB}/github")
+        expected = (
+            {f"{place}/blob/main/{name}.ipynb"} if "notebooks/" in name else set()
+        )
+        assert set(re.findall(f'"({COLAB}[^"]*)"', html)) == expected
 
 
 def test_the_sidebar_opens_on_a_phone(page, site):

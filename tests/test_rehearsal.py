@@ -1,0 +1,239 @@
+"""Colab, rehearsed: notebooks run from their first cell where nothing of ours is yet.
+
+A fresh environment holds what Colab preinstalls of our needs and no more; the working
+folder is empty. A server on loopback is all the internet there is: a package index, and
+this checkout as a git repository, to which git is sent instead of the public address.
+So the first cell runs as it is, and installs from the address that it names.
+
+By default one chapter is rehearsed. --rehearse takes them all, on full MNIST and on the
+sample, with the newest packages and with the oldest that pyproject.toml allows.
+"""
+
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+import tomllib
+import venv
+from pathlib import Path
+
+import nbformat
+import pooch
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from mnist_lesson import DataError, load_mnist
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TOML = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT = TOML["project"]
+BOUNDS = dict(line.split(">=") for line in PROJECT["dependencies"])
+ADDRESS = PROJECT["urls"]["Repository"]
+PREINSTALLED = ["matplotlib", "numpy", "pillow", "torch"]
+# The oldest kernel that Colab has had together with a Python new enough for us.
+OLD_KERNEL = ["ipykernel==6.17.1", "ipython==7.34.0"]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Colab runs on Linux")
+
+
+def pytest_generate_tests(metafunc):
+    everything = metafunc.config.getoption("--rehearse")
+    levels = ["newest", "lowest"] if everything else ["newest"]
+    metafunc.parametrize("machine", levels, indirect=True, scope="module")
+    if "path" in metafunc.fixturenames:
+        sources = ["full", "sample"] if everything else ["at hand"]
+        metafunc.parametrize("source", sources)
+        paths = NOTEBOOKS if everything else NOTEBOOKS[1:2]
+        metafunc.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+def run(*command, **options):
+    options = {"capture_output": True, "text": True, "check": True} | options
+    return subprocess.run(command, **options).stdout
+
+
+@pytest.fixture(scope="module")
+def pip(request):
+    """Run pip with the true internet, without which there is nothing to rehearse."""
+
+    def pip(python, *arguments):
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        try:
+            run(python, "-m", "pip", *arguments, env=environment)
+        except subprocess.CalledProcessError as error:
+            sentence = f"pip {arguments[0]} fails (no network?): {error.stderr[-300:]}"
+            must = request.config.getoption("--rehearse")
+            (pytest.fail if must else pytest.skip)(sentence)
+
+    return pip
+
+
+@pytest.fixture(scope="module")
+def internet(tmp_path_factory, pip):
+    """Serve what pip and git may ask for; give the folder and its address."""
+    folder = tmp_path_factory.mktemp("internet")
+    # Newer versions of what is preinstalled are on offer, and must not be taken.
+    wanted = [name for name in BOUNDS if name != "torch"]
+    wanted += TOML["build-system"]["requires"]
+    pip(sys.executable, "download", "--dest", folder, *wanted)
+    for wheel in folder.glob("*.whl"):
+        name = re.sub("[._]+", "-", wheel.name.split("-")[0]).lower()
+        (folder / "simple" / name).mkdir(parents=True, exist_ok=True)
+        wheel.rename(folder / "simple" / name / wheel.name)
+    # The checkout as it is now: what is not committed yet counts, too.
+    git = ["git", f"--git-dir={folder / 'digits.git'}", f"--work-tree={ROOT}"]
+    author = ["-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@localhost"]
+    run(*git, "init")
+    run(*git, "add", "--all")
+    run(*git, *author, "commit", "--no-verify", "--message=The checkout")
+    run(*git, "update-server-info")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def machine(request, tmp_path_factory, pip):
+    """Make an environment like Colab's, as far as we need it; give its folder."""
+    python = ">={}.{}".format(*sys.version_info[:2])
+    if request.param == "newest":
+        wanted = [*PREINSTALLED, "ipykernel"]
+    elif python == PROJECT["requires-python"]:
+        wanted = [f"{name}=={BOUNDS[name]}" for name in PREINSTALLED] + OLD_KERNEL
+    else:
+        pytest.skip("the oldest packages are rehearsed with the oldest Python")
+    if request.config.getoption("--torch") == "pinned":
+        pins = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+        wanted = [name for name in wanted if not name.startswith("torch")]
+        wanted += [line for line in pins if line.startswith("torch==")]
+    folder = tmp_path_factory.mktemp("colab")
+    venv.create(folder, with_pip=True)
+    pip(folder / "bin" / "python", "install", *wanted)
+    site = Path(sysconfig.get_path("purelib", vars={"base": folder}))
+    (site / "google" / "colab").mkdir(parents=True)
+    (site / "google" / "colab" / "__init__.py").touch()
+    (site / "colab.pth").write_text("import google.colab")  # so that Colab is noticed
+    start = [f"{folder}/bin/python", "-m", "ipykernel_launcher"]
+    spec = {"argv": [*start, "-f", "{connection_file}"], "display_name": "Colab"}
+    kernel = folder / "share" / "jupyter" / "kernels" / "colab"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps(spec | {"language": "python"}))
+    return folder
+
+
+@pytest.fixture
+def installed(machine):
+    """Tell what is installed, by name and version, and since when."""
+
+    def installed():
+        site = Path(sysconfig.get_path("purelib", vars={"base": machine}))
+        records = site.glob("*.dist-info/RECORD")
+        return {record.parent.stem: record.stat().st_mtime_ns for record in records}
+
+    before = installed()
+    yield installed
+    new = [name.split("-")[0] for name in installed().keys() - before.keys()]
+    pip = [machine / "bin" / "python", "-m", "pip"]
+    run(*pip, "uninstall", "--yes", "mnist_lesson", *new)
+    assert installed() == before
+
+
+@pytest.fixture
+def colab(machine, internet, offline, tmp_path, monkeypatch):
+    """Prepare a notebook to run in an empty folder of that environment."""
+    monkeypatch.setenv("JUPYTER_PATH", str(machine / "share" / "jupyter"))
+    (tmp_path / "content").mkdir()
+    environment = offline | {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": f"{internet[1]}/simple/",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{internet[1]}/digits.git.insteadOf",
+        "GIT_CONFIG_VALUE_0": ADDRESS,
+    }
+    if "OMP_NUM_THREADS" in os.environ:
+        environment["OMP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
+    resources = {"metadata": {"path": tmp_path / "content"}}
+    options = {"kernel_name": "colab", "timeout": 1800, "resources": resources}
+
+    def colab(notebook):
+        return NotebookClient(notebook, **options), environment
+
+    return colab
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_the_first_cell_says_what_to_do_when_it_fails(colab, internet, installed):
+    notebook = nbformat.read(NOTEBOOKS[1], as_version=4)
+    notebook.cells = code(notebook)[:2]
+    first, second = notebook.cells
+    client, environment = colab(notebook)
+    with client.setup_kernel(env=environment):
+        for missing, reason in {
+            "simple": "No matching distribution found for pooch",
+            "digits.git": f"repository '{internet[1]}/digits.git/' not found",
+        }.items():
+            (internet[0] / missing).rename(internet[0] / "away")
+            with pytest.raises(CellExecutionError):
+                client.execute_cell(first, 0)
+            (internet[0] / "away").rename(internet[0] / missing)
+            (output,) = first.outputs
+            assert output.traceback == [
+                f"mnist_lesson cannot be installed ({reason}): check the network, and "
+                f"that {ADDRESS} opens in a browser, then run this cell again."
+            ]
+        # The same cell, again, and all is well.
+        client.execute_cell(first, 0)
+        client.execute_cell(second, 1)
+    assert first.outputs == second.outputs == []
+
+
+def test_a_notebook_runs_in_colab(path, source, colab, installed, machine, tmp_path):
+    before = installed()
+    if source != "sample":
+        try:
+            load_mnist(source="full")
+            folder = os.environ.get("MNIST_LESSON_DATA", pooch.os_cache("mnist_lesson"))
+            shutil.copytree(folder, tmp_path / "cache" / "mnist_lesson")
+            source = "full"
+        except DataError:
+            assert source != "full", "the rehearsal needs full MNIST"
+            source = "sample"
+    notebook = nbformat.read(path, as_version=4)
+    client, environment = colab(notebook)
+    client.execute(env=environment)
+    assert code(notebook)[0].outputs == []
+    said = [o for cell in code(notebook) for o in cell.outputs if "name" in o]
+    warnings = [output.text for output in said if output.name == "stderr"]
+    if source == "full":
+        assert any("full MNIST: 55,000 digits" in output.text for output in said)
+        assert warnings == []
+    else:
+        assert len(warnings) == 1 and "using the 5,000 digits that come" in warnings[0]
+    after = installed()
+    assert before.items() <= after.items()
+    new = {name.split("-")[0] for name in after.keys() - before.keys()}
+    assert new >= {"mnist_lesson", "pooch", "tqdm"}
+    # The first cell cannot ask for newer versions: that the bounds allow these counts.
+    check = [machine / "bin" / "python", "-m", "pip", "check"]
+    assert "mnist" not in run(*check, check=False)
