@@ -264,7 +264,10 @@ def _read_sample() -> tuple[Digits, Digits]:
 
 def _read_cache() -> tuple[Digits, Digits]:
     """Read the cache folder; first fill it where a file is missing or damaged."""
-    import pooch  # here, so that importing the package stays quick
+    with warnings.catch_warnings():
+        # Without ipywidgets tqdm, which pooch imports, draws plain bars, and says so.
+        warnings.simplefilter("ignore")
+        import pooch  # here, so that importing the package stays quick
 
     cache = Path(pooch.os_cache("mnist_lesson"))
     with contextlib.suppress(DataError, IdxError):
