@@ -14,7 +14,7 @@ import torch
 from ._system import in_notebook, whole_file
 from .training import EndEpoch, EndIteration, Evaluation, Recognition
 
-if TYPE_CHECKING:  # matplotlib is loaded by the first drawing, not by importing this
+if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from matplotlib.figure import Figure
 
 EVERY = 100  # batches between two readings of the cost
