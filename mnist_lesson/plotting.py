@@ -102,7 +102,9 @@ class CostPlotter:
             for title, (steps, values) in self._curves.items()
             if steps
         )
-        picture = Image(self._draw(), alt=f"Cost curves: {latest or 'no points yet'}")
+        words = f"Cost curves: {latest or 'no points yet'}"
+        # Not Image's own alt, which Colab's IPython 7 does not know.
+        picture = Image(self._draw(), metadata={"alt": words})
         if self._display is None:
             self._display = display(picture, display_id=True)
         else:
