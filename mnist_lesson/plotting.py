@@ -14,7 +14,7 @@ import torch
 from ._system import in_notebook, whole_file
 from .training import EndEpoch, EndIteration, Evaluation, Recognition
 
-if TYPE_CHECKING:  # matplotlib is loaded by the first drawing, not by importing this
+if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from matplotlib.figure import Figure
 
 EVERY = 100  # batches between two readings of the cost
@@ -109,7 +109,9 @@ class CostPlotter:
             for title, (steps, values) in self._curves.items()
             if steps
         )
-        picture = Image(self._draw(), alt=f"Cost curves: {latest or 'no points yet'}")
+        words = f"Cost curves: {latest or 'no points yet'}"
+        # Not Image's own alt, which Colab's IPython 7 does not know.
+        picture = Image(self._draw(), metadata={"alt": words})
         if self._display is None:
             self._display = display(picture, display_id=True)
         else:

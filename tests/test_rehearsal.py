@@ -89,11 +89,12 @@ def internet(tmp_path_factory, pip):
         (folder / "simple" / name).mkdir(parents=True, exist_ok=True)
         wheel.rename(folder / "simple" / name / wheel.name)
     # The checkout as it is now: what is not committed yet counts, too.
-    git = ["git", f"--git-dir={folder / 'digits.git'}", f"--work-tree={ROOT}"]
-    author = ["-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@localhost"]
+    git = ["git", "-C", ROOT, f"--git-dir={folder / 'digits.git'}", "--work-tree=."]
+    for setting in "user.name=me", "user.email=me@localhost", "commit.gpgSign=false":
+        git += ["-c", setting]
     run(*git, "init")
     run(*git, "add", "--all")
-    run(*git, *author, "commit", "--no-verify", "--message=The checkout")
+    run(*git, "commit", "--no-verify", "--message=The checkout")
     run(*git, "update-server-info")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
