@@ -82,7 +82,12 @@ def draw(request):
 
 @pytest.fixture
 def figure(draw):
-    return draw()
+    return laid_out(draw())
+
+
+def laid_out(figure):
+    figure.draw_without_rendering()  # or each text's box costs a canvas of its own
+    return figure
 
 
 def test_it_is_a_white_figure_that_pyplot_does_not_show_again(draw):
@@ -381,7 +386,7 @@ def test_convolution_shows_the_numbers_that_torch_gives():
 @pytest.mark.parametrize("at", [(r, c) for r in range(3) for c in range(3)])
 def test_convolution_spells_out_any_output(at):
     """The products drawn add up, by slice and with the bias, to the output named."""
-    figure = draw_convolution(*at)
+    figure = laid_out(draw_convolution(*at))
     assert_apart(figure)
     products = np.array(table(figure, "products")).reshape(3, 2, 3, 3)
     shown = [text.replace("−", "-") for text in words(figure)]
