@@ -156,6 +156,8 @@ def test_a_page_of_a_user_has_no_path(checkout):
     assert config()["repository"]["url"] == url and not disagreeing(checkout)
     assert run(checkout, "some-teacher/digits").returncode == 0
     assert config()["html"]["baseurl"] == f"https://{HOST}/digits/"
+    assert run(checkout, f"some-teacher/{HOST}").returncode == 0
+    assert config()["html"]["baseurl"] == f"https://{HOST}/"
     run(checkout, PLACEHOLDER)
     assert untouched(checkout) == (address(ROOT) == PLACEHOLDER)
 

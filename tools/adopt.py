@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     if new not in (old, PLACEHOLDER):
         # Afterwards, nobody could tell such a mention from the course's own address.
         for path, text in files.items():
-            if re.search(pattern(new), text):
+            if re.search(pattern(new), move(text, old, PLACEHOLDER)):
                 raise SystemExit(
                     f"{path.relative_to(ROOT)} names {account}/{name} already; if that"
                     " is your copy, write its address into pyproject.toml"
