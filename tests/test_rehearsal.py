@@ -161,6 +161,8 @@ def colab(machine, internet, offline, tmp_path, monkeypatch):
     (tmp_path / "content").mkdir()
     environment = offline | {
         "PATH": os.environ["PATH"],
+        # On a busy machine, several threads would mostly wait for one another.
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "HOME": str(tmp_path),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "PIP_CONFIG_FILE": os.devnull,
@@ -169,8 +171,6 @@ def colab(machine, internet, offline, tmp_path, monkeypatch):
         "GIT_CONFIG_KEY_0": f"url.{internet[1]}/digits.git.insteadOf",
         "GIT_CONFIG_VALUE_0": ADDRESS,
     }
-    if "OMP_NUM_THREADS" in os.environ:
-        environment["OMP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
     resources = {"metadata": {"path": tmp_path / "content"}}
     options = {"kernel_name": "colab", "timeout": 1800, "resources": resources}
 
