@@ -19,6 +19,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 import tomllib
 import venv
 from pathlib import Path
@@ -208,6 +209,8 @@ def test_the_first_cell_says_what_to_do_when_it_fails(colab, internet, installed
             with pytest.raises(CellExecutionError):
                 client.execute_cell(first, 0)
             (internet[0] / "away").rename(internet[0] / missing)
+            # For a moment, a kernel drops what was sent right behind a failure.
+            time.sleep(1)
             (output,) = first.outputs
             assert output.traceback == [
                 f"mnist_lesson cannot be installed ({reason}): check the network, and "
