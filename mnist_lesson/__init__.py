@@ -1,9 +1,11 @@
 """The helper package of *Recognize Digits*, small enough to read in one sitting.
 
-In reading order: `idx` reads the files, `data` finds them and scales their pixels,
-`models` has the classifiers, `training` teaches and judges them, `plotting` shows how
-that goes, `figures` draws the networks, `handwriting` turns a photo into a digit like
-MNIST's, `checks` looks at the solutions of exercises.
+In reading order: `idx` reads the files, `download` fetches them, `data` scales their
+pixels, `models` has the classifiers, `events` and `devices` are what is told of a
+training run and where it computes, `inference` asks a model for its answers,
+`checkpoints` keeps what was learned, `training` teaches, `plotting` shows how that
+goes. Companions: `figures` draws the networks, `handwriting` turns a photo into a digit
+like MNIST's, `checks` looks at the solutions of exercises.
 """
 
 import importlib
@@ -11,8 +13,11 @@ from typing import TYPE_CHECKING
 
 from . import checks
 from .data import DataError, Digits, Mnist, load_mnist, to_input
+from .devices import pick_device
+from .events import EndEpoch, EndIteration, Evaluation, History
 from .handwriting import HandwritingError, example_picture, load_digit
 from .idx import IdxError, read_idx, write_idx
+from .inference import Recognition, recognize
 from .models import (
     LeNet,
     LeNet5,
@@ -21,16 +26,7 @@ from .models import (
     SoftmaxRegression,
 )
 from .plotting import CostLogger, CostPlotter, show_digits, show_maps, show_recognition
-from .training import (
-    EndEpoch,
-    EndIteration,
-    Evaluation,
-    History,
-    Recognition,
-    Trainer,
-    pick_device,
-    recognize,
-)
+from .training import Trainer
 
 __all__ = [
     "CostLogger",

@@ -20,6 +20,16 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     return number
 
 
+def number(name: str, value: Any) -> float:
+    """Give a number as Python's own float; NumPy's and PyTorch's are numbers, too."""
+    try:
+        if not isinstance(value, str | bytes):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise ValueError(f"{name} must be a number, not {value!r}")
+
+
 def home_path(path: str | os.PathLike[str]) -> Path:
     """Give a path in which `~` is the user's home folder."""
     return Path(path).expanduser()

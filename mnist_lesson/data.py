@@ -204,6 +204,11 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     ValueError
         If these are not such images; already scaled ones, say.
     """
+    return grey_levels(images).unsqueeze(1).div(127.5).sub_(1)
+
+
+def grey_levels(images: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """Give images as a tensor, uint8 (N, 28, 28), or refuse them; see `to_input`."""
     if isinstance(images, np.ndarray):
         images = np.require(images, requirements=["C", "W"])  # as in Digits
     images = torch.as_tensor(images)
@@ -212,7 +217,7 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
             "images must be uint8 (grey levels 0-255) of shape (N, 28, 28) or "
             f"(28, 28), not {images.dtype} of shape {tuple(images.shape)}"
         )
-    return images.reshape(-1, 1, 28, 28).div(127.5).sub_(1)
+    return images.reshape(-1, 28, 28)
 
 
 def _read_digits(images: Path, labels: Path) -> Digits:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from ._values import whole_number
+
 
 class Layers(nn.Sequential):
     """A list of layers; a slice of it, such as `model[:3]`, is a plain `nn.Sequential`.
@@ -42,6 +44,11 @@ class MultilayerPerceptron(Layers):
         The number of units of each hidden layer.
     activation
         Makes the module that follows each hidden layer, `torch.nn.ReLU` for example.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If these are no such numbers, or the activation is a module already.
     """
 
     def __init__(
@@ -49,6 +56,15 @@ class MultilayerPerceptron(Layers):
         hidden: Sequence[int] = (128, 64),
         activation: Callable[[], nn.Module] = nn.ReLU,
     ):
+        if isinstance(hidden, int):
+            raise TypeError(f"hidden must be a list of sizes: write ({hidden},)")
+        if isinstance(activation, nn.Module):
+            name = type(activation).__name__
+            raise TypeError(
+                f"activation must make a layer each time: write nn.{name}, "
+                f"not nn.{name}()"
+            )
+        hidden = [whole_number("hidden", units, 1) for units in hidden]
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in zip((784, *hidden), hidden, strict=False):
             layers += [nn.Linear(inputs, outputs), activation()]
@@ -195,6 +211,10 @@ class RandomDistortion(nn.Module):
         super().__init__()
         self.bend, self.shift, self.wobble = bend, shift, wobble
 
+    def extra_repr(self) -> str:
+        """Tell one distortion from another."""
+        return f"bend={self.bend}, shift={self.shift}, wobble={self.wobble}"
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 1, H, W) → the same shape; interpolated between pixels."""
         if not self.training:
@@ -202,11 +222,11 @@ class RandomDistortion(nn.Module):
         pixel = 2 / x.shape[-1]  # affine_grid counts from -1 to 1 across the image
 
         def noise(*shape: int) -> torch.Tensor:
-            return 2 * torch.rand(len(x), *shape, device=x.device) - 1
+            return 2 * torch.rand(len(x), *shape, dtype=x.dtype, device=x.device) - 1
 
         change = x.new_tensor([self.bend, self.bend, pixel * self.shift]) * noise(2, 3)
         places = nn.functional.affine_grid(
-            torch.eye(2, 3, device=x.device) + change,
+            torch.eye(2, 3, dtype=x.dtype, device=x.device) + change,
             list(x.shape),
             align_corners=False,
         )

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ._system import in_notebook, whole_file
-from .training import EndEpoch, EndIteration, Evaluation, Recognition
+from .events import EndEpoch, EndIteration, Evaluation
+from .inference import Recognition
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from matplotlib.figure import Figure

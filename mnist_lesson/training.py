@@ -1,132 +1,41 @@
-"""The trainer: stochastic gradient descent, the events it reports, and its history."""
+"""The trainer: stochastic gradient descent, in one loop."""
 
 import math
 import os
-import pickle
-import re
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ._system import whole_file
+from . import checkpoints
+from ._values import home_path, number, whole_number
+from .checkpoints import Checkpoint
 from .data import Digits, to_input
-from .handwriting import Picture, load_digit
-
-WARM_UP = 0.3  # of all steps: the rate rises this long and falls to 0 in the rest
-LONGEST_GRADIENT = 4.0  # longer ones come from rare bad batches, and are cut to this
-EVALUATION_BATCH = 1_000  # digits; any number gives the same result
-# What torch.load may raise for a file that is no checkpoint.
-UNREADABLE = (
-    *(OSError, EOFError, RuntimeError, LookupError, TypeError),
-    pickle.UnpicklingError,
+from .devices import OwnRandomNumbers, autocast, find_device, input_format, pick_device
+from .events import EndEpoch, EndIteration, Evaluation, Handler, History
+from .inference import (
+    accuracy,
+    checked,
+    evaluate,
+    judge,
+    predict,
+    want_digits,
+    want_module,
 )
 
-
-# Read only when asked for; see EndIteration.
-Number = float | torch.Tensor | Callable[[], float | torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well a model does: mean cost (nats) and correct / N, over all N digits."""
-
-    cost: float
-    accuracy: float
-
-
-class EndIteration:
-    """One batch was learned from.
-
-    Parameters
-    ----------
-    epoch, batch, step
-        Counted from 0; `batch` within the epoch, `step` over all epochs.
-    cost, accuracy
-        Of this batch, before the step it led to. Numbers, or tensors, or functions
-        that give them: they are read from the device only when asked for, because
-        reading one makes a GPU finish all it was told to do.
-    """
-
-    def __init__(
-        self, epoch: int, batch: int, step: int, cost: Number, accuracy: Number
-    ) -> None:
-        self.epoch, self.batch, self.step = epoch, batch, step
-        self._cost, self._accuracy = cost, accuracy
-
-    @property
-    def cost(self) -> float:
-        """Mean cross-entropy of the batch, in nats."""
-        return _number(self._cost)
-
-    @property
-    def accuracy(self) -> float:
-        """Correct answers / batch size."""
-        return _number(self._accuracy)
-
-
-@dataclass(frozen=True)
-class EndEpoch:
-    """All training digits were learned from once more.
-
-    Parameters
-    ----------
-    epoch
-        Counted from 0.
-    step
-        How many batches there were so far, over all epochs.
-    train
-        Over the digits as they were met, while the weights still moved.
-    validation
-        Over the held-out digits, after the epoch; None when there are none.
-    """
-
-    epoch: int
-    step: int
-    train: Evaluation
-    validation: Evaluation | None
-
-
-Handler = Callable[[EndIteration | EndEpoch], object]
-
-
-class History(list[EndEpoch]):
-    """The epochs of a training, in order."""
-
-    @property
-    def best(self) -> EndEpoch:
-        """The epoch with the lowest validation cost, the earliest of equal ones."""
-        costs = [e.validation.cost for e in self if e.validation is not None]
-        if not self or len(costs) < len(self):
-            raise ValueError(
-                "there is no best epoch without a validation cost for each: "
-                "give fit some validation digits and at least one epoch"
-            )
-        return self[costs.index(min(costs))]
-
-
-def pick_device() -> torch.device:
-    """Choose where to compute: the accelerator that PyTorch finds, else the CPU.
-
-    ``$MNIST_LESSON_DEVICE`` ("cpu", "cuda:1", "mps" …) overrides the choice.
-    """
-    wanted = os.environ.get("MNIST_LESSON_DEVICE")
-    if wanted:
-        return _device(wanted, "$MNIST_LESSON_DEVICE")
-    found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
-    return found or torch.device("cpu")
+WARMUP_FRACTION = 0.3  # of all steps: the rate rises so long and falls to 0 in the rest
+MAX_GRAD_NORM = 4.0  # longer gradients come from rare bad batches, and are cut to this
 
 
 class Trainer:
     """Trains a model by stochastic gradient descent with momentum, and judges it.
+
+    Gradients longer than 4 are shortened to that. On a GPU that computes with bfloat16
+    the model does (`torch.autocast`); weights, cost and step keep their 32 bits.
 
     Parameters
     ----------
@@ -145,6 +54,11 @@ class Trainer:
         of all steps and lowers it to 0 in the rest, both linearly; "constant" holds it.
     device
         Where to compute; by default what `pick_device` says.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument makes no sense.
     """
 
     def __init__(
@@ -157,28 +71,23 @@ class Trainer:
         schedule: str = "one-cycle",
         device: torch.device | str | None = None,
     ):
-        if not learning_rate > 0:
+        want_module("Trainer", model)
+        self.learning_rate = number("learning_rate", learning_rate)
+        self.momentum = number("momentum", momentum)
+        self.weight_decay = number("weight_decay", weight_decay)
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, not {learning_rate}")
-        if not 0 <= momentum < 1:
+        if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be from 0 to below 1, not {momentum}")
-        if not weight_decay >= 0:
+        if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay must be 0 or more, not {weight_decay}")
         if schedule not in ("one-cycle", "constant"):
             raise ValueError(
                 f'schedule must be "one-cycle" or "constant", not {schedule!r}'
             )
-        self.device = pick_device() if device is None else _device(device, "device")
-        self.model = model.to(self.device)
-        self.learning_rate = float(learning_rate)
-        self.momentum = float(momentum)
-        self.weight_decay = float(weight_decay)
         self.schedule = schedule
-        if self.device.type == "cpu" and any(
-            isinstance(module, nn.Conv2d) for module in model.modules()
-        ):
-            # Channels innermost in memory: the CPU's convolutions are faster so.
-            # (The overloads that PyTorch declares leave this documented one out.)
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device = pick_device() if device is None else find_device(device, "device")
+        self.model = model.to(self.device)
 
     def fit(
         self,
@@ -194,8 +103,8 @@ class Trainer:
     ) -> History:
         """Train for some epochs; every digit is met once in each, in a new order.
 
-        Interrupting (Ctrl-C, or the stop button) ends the training, and what is known
-        of the finished epochs is returned.
+        Interrupting (Ctrl-C, or the stop button) ends the training run with a warning,
+        and what is known of the finished epochs is returned.
 
         Parameters
         ----------
@@ -212,9 +121,10 @@ class Trainer:
             epoch; a list of handlers is called in order.
         checkpoint_dir
             Where to save each epoch, as ``epoch_0.pt`` and so on; made if need be.
-            Checkpoints of an earlier training in it are replaced.
+            Checkpoints of an earlier training run in it are removed.
         resume
-            Go on after the last epoch in `checkpoint_dir`, as if never interrupted.
+            Go on after the last epoch that this training run has in `checkpoint_dir`,
+            as if never interrupted; begin if it has none.
         seed
             Decides the order of the digits, and what dropout drops. The first weights
             are the model's own affair: call `torch.manual_seed` before making it.
@@ -227,93 +137,129 @@ class Trainer:
         Raises
         ------
         FloatingPointError
-            If the cost becomes infinite or not a number.
-        ValueError
-            If an argument makes no sense, or a checkpoint belongs to another training.
+            If the cost or a weight becomes infinite or not a number.
+        ValueError, TypeError
+            If an argument makes no sense, or the checkpoints are of a training run
+            with other settings, digits or layers. The model is then as it was.
+        OSError
+            If a checkpoint cannot be written; those before are as they were.
         """
-        for name, value in ("epochs", epochs), ("batch_size", batch_size):
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
-        # Python's own numbers: torch and checkpoints do not take NumPy's.
-        epochs, batch_size, seed = int(epochs), int(batch_size), int(seed)
+        epochs = whole_number("epochs", epochs, 1)
+        batch_size = whole_number("batch_size", batch_size, 1)
+        seed = whole_number("seed", seed)
+        want_digits("fit", train)
         if len(train) == 0:
             raise ValueError("there are no training digits")
+        if validation is not None:
+            want_digits("fit", validation)
         if resume and checkpoint_dir is None:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
-        if event_handler is None:
-            event_handler = []
-        elif not isinstance(event_handler, Sequence):
-            event_handler = [event_handler]
+        handlers = _handlers(event_handler)
 
-        optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            nesterov=self.momentum > 0,
-            weight_decay=self.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),  # one kernel for all parameters
-        )
-        settings = {
-            "learning_rate": self.learning_rate,
-            "momentum": self.momentum,
-            "weight_decay": self.weight_decay,
-            "schedule": self.schedule,
-            "digits": len(train),
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "seed": seed,
-        }
+        self.model.to(self.device)  # wherever it has been meanwhile
+        if any(map(nn.parameter.is_lazy, self.model.parameters())):
+            self.predict(train.images[0])  # lazy layers take their sizes from it
+        optimizer = self._optimizer()
+        parameters = optimizer.param_groups[0]["params"]
         history = History()
         if checkpoint_dir is not None:
-            Path(checkpoint_dir).mkdir(parents=True, exist_ok=True)
-            if resume:
-                history = self._resume(Path(checkpoint_dir), settings, optimizer)
+            folder = home_path(checkpoint_dir)
+            settings = {
+                "learning_rate": self.learning_rate,
+                "momentum": self.momentum,
+                "weight_decay": self.weight_decay,
+                "schedule": self.schedule,
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "seed": seed,
+                "training digits": checkpoints.describe_digits(train),
+                "validation digits": checkpoints.describe_digits(validation),
+                "layers": checkpoints.describe_layers(self.model),
+            }
+            found = checkpoints.newest(folder) if resume else None
+            if found is None:
+                run = checkpoints.begin(folder)
+            else:
+                saved, path = found
+                saved.check_settings(settings, path)
+                saved.check_model(self.model, path, layers=True)
+                optimizer.load_state_dict(saved.optimizer)
+                self.model.load_state_dict(saved.model)
+                run, history = saved.run, saved.history
 
         # All data goes to the device once; batches are then cut out there.
         images = torch.from_numpy(train.images).to(self.device)
         labels = torch.from_numpy(train.labels).to(self.device)
-        batches = -(-len(train) // batch_size)
+        wanted, in_bfloat16 = input_format(self.model), autocast(self.device)
+        steps = epochs * math.ceil(len(train) / batch_size)
+        step = len(history) * steps // epochs
         try:
             for epoch in range(len(history), epochs):
-                rate = partial(self._rate, steps=epochs * batches)
-                # Each epoch starts from its own seed, so that a resumed training
-                # meets the random numbers of an uninterrupted one. The caller's
-                # generator is left as it was.
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(seed * 1_000_003 + epoch)
-                    learned = self._learn(
-                        images,
-                        labels,
-                        optimizer,
-                        rate,
-                        batch_size,
-                        epoch,
-                        event_handler,
-                    )
+                # Each epoch starts from a seed of its own, so that a resumed run meets
+                # the random numbers of an uninterrupted one.
+                random = OwnRandomNumbers(seed * 1_000_003 + epoch, self.device)
+                with random:
+                    order = torch.randperm(len(train), device="cpu").to(self.device)
+                targets = labels[order]
+                # The logits of every digit as it was met, in one block: small ones,
+                # kept by the hundred, would riddle the memory that is to be used again.
+                logits = torch.empty(
+                    len(train), 10, dtype=torch.float32, device=self.device
+                )
+                pieces = [x.split(batch_size) for x in (order, targets, logits)]
+                self.model.train()
+                for batch, (chosen, target, met) in enumerate(
+                    zip(*pieces, strict=True)
+                ):
+                    optimizer.param_groups[0]["lr"] = self._rate(step, steps)
+                    inputs = to_input(images.index_select(0, chosen)).to(**wanted)
+                    with random, in_bfloat16:
+                        scores = self.model(inputs)
+                    scores = checked(scores, len(chosen))
+                    cost = F.cross_entropy(scores, target)
+                    for parameter in parameters:
+                        parameter.grad = None  # backward adds to what it finds
+                    cost.backward()
+                    _clip([p.grad for p in parameters if p.grad is not None])
+                    optimizer.step()
+                    met.copy_(scores.detach())
+                    if handlers:
+                        correct = partial(accuracy, met, target)
+                        event = EndIteration(epoch, batch, step, cost.detach(), correct)
+                        for handler in handlers:
+                            handler(event)
+                    step += 1
+
+                self._want_finite(epoch, logits, targets, batch_size)
                 judged = self.evaluate(validation) if validation else None
-                event = EndEpoch(epoch, (epoch + 1) * batches, learned, judged)
-                history.append(event)
+                history.append(EndEpoch(epoch, step, judge(logits, targets), judged))
                 if checkpoint_dir is not None:
-                    self._save(Path(checkpoint_dir), settings, optimizer, history)
-                for handler in event_handler:
-                    handler(event)
+                    Checkpoint(
+                        run,
+                        settings,
+                        history,
+                        self.model.state_dict(),
+                        optimizer.state_dict(),
+                    ).save(folder)
+                for handler in handlers:
+                    handler(history[-1])
         except KeyboardInterrupt:
             warnings.warn(
-                f"the training was interrupted after {len(history)} of {epochs} epochs",
+                f"the training run was interrupted after {len(history)} of {epochs} "
+                "epochs",
                 stacklevel=2,
             )
         return history
 
     def evaluate(self, digits: Digits) -> Evaluation:
-        """Measure cost and accuracy, each over all digits at once.
+        """Measure cost and accuracy, each over all digits at once; see `evaluate`.
 
-        (The mean of the batches' means would give the digits of a smaller last batch
-        too much weight.)
+        Raises
+        ------
+        ValueError, TypeError
+            If these are no digits, or none.
         """
-        if len(digits) == 0:
-            raise ValueError("there are no digits to evaluate")
-        labels = torch.from_numpy(digits.labels).to(self.device)
-        return _judge(_logits(self.model, digits.images, self.device), labels)
+        return evaluate(self.model, digits)
 
     def predict(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Give the probability of each digit.
@@ -327,194 +273,100 @@ class Trainer:
         -------
         torch.Tensor
             float32 (N, 10), on the CPU; each row sums to 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If these are not such images.
         """
-        return _logits(self.model, images, self.device).softmax(dim=1).cpu()
+        return predict(self.model, images)
 
     def restore(self, checkpoint_dir: str | os.PathLike[str], epoch: int) -> None:
-        """Give the model back the weights it had after an epoch."""
-        self._load(Path(checkpoint_dir) / f"epoch_{epoch}.pt")
+        """Give the model back the weights it had after an epoch.
 
-    def _learn(
-        self,
-        images: torch.Tensor,
-        labels: torch.Tensor,
-        optimizer: torch.optim.Optimizer,
-        rate: Callable[[int], float],
-        batch_size: int,
-        epoch: int,
-        handlers: Sequence[Handler],
-    ) -> Evaluation:
-        """Learn from every digit once."""
-        batches = -(-len(labels) // batch_size)
-        order = torch.randperm(len(labels)).to(self.device)
-        labels = labels[order]
-        # Every batch's logits, as it was met, read only when all are there. One block
-        # for them all: small ones kept by the hundred would riddle the memory that the
-        # next batch is to use again.
-        logits = torch.empty(len(labels), 10, device=self.device)
-        parameters = list(self.model.parameters())
-        autocast = _autocast(self.device)
-        self.model.train()
-        for batch, (chosen, targets, seen) in enumerate(
-            zip(*(x.split(batch_size) for x in (order, labels, logits)), strict=True)
-        ):
-            step = epoch * batches + batch
-            optimizer.param_groups[0]["lr"] = rate(step)
-            inputs = to_input(images.index_select(0, chosen))
-            with autocast:
-                scores = self.model(inputs)
-            if scores.shape != seen.shape:
-                raise ValueError(
-                    f"the model must return logits of shape {tuple(seen.shape)} for "
-                    f"{len(seen)} images, but it returned {tuple(scores.shape)}"
-                )
-            scores = scores.float()
-            cost = F.cross_entropy(scores, targets)
-            for parameter in parameters:
-                parameter.grad = None  # backward adds to what it finds
-            cost.backward()
-            _clip([p.grad for p in parameters if p.grad is not None])
-            optimizer.step()
+        Parameters
+        ----------
+        checkpoint_dir
+            The folder that `fit` saved its epochs in.
+        epoch
+            Which one, counted from 0.
 
-            seen.copy_(scores.detach())
-            if handlers:
-                accuracy = partial(_accuracy, seen, targets)
-                event = EndIteration(epoch, batch, step, cost.detach(), accuracy)
-                for handler in handlers:
-                    handler(event)
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such epoch.
+        ValueError
+            If its file is not a checkpoint, or one of another model or another
+            training run. The model is then as it was.
+        """
+        epoch = whole_number("epoch", epoch)
+        checkpoint, path = checkpoints.of_epoch(home_path(checkpoint_dir), epoch)
+        checkpoint.check_model(self.model, path, layers=False)
+        self.model.load_state_dict(checkpoint.model)
 
-        learned = _judge(logits, labels)
-        if not math.isfinite(learned.cost):
-            costs = F.cross_entropy(logits, labels, reduction="none")
-            first = int(costs.isfinite().int().argmin()) // batch_size
-            raise FloatingPointError(
-                f"the cost is no longer finite in epoch {epoch}, batch {first}: try a "
-                f"smaller learning_rate than {self.learning_rate:g}, or look for wrong "
-                "values in the images or the model"
+    def _optimizer(self) -> torch.optim.SGD:
+        """Make the optimizer, of what there is to learn."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if not parameters:
+            raise ValueError(
+                f"the model, a {type(self.model).__name__}, has no parameters to "
+                "learn: give it some, with requires_grad=True"
             )
-        return learned
+        return torch.optim.SGD(
+            parameters,
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            nesterov=self.momentum > 0,
+            weight_decay=self.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),  # one kernel for all parameters
+        )
 
     def _rate(self, step: int, steps: int) -> float:
         """Give the learning rate of a step, one of `steps`."""
         if self.schedule == "constant":
             return self.learning_rate
-        rise = (step + 1) / (WARM_UP * steps)
-        fall = (steps - step) / ((1 - WARM_UP) * steps)
+        rise = (step + 1) / (WARMUP_FRACTION * steps)
+        fall = (steps - step) / ((1 - WARMUP_FRACTION) * steps)
         return self.learning_rate * min(rise, fall, 1)
 
-    def _save(
-        self,
-        folder: Path,
-        settings: dict[str, Any],
-        optimizer: torch.optim.Optimizer,
-        history: History,
+    def _want_finite(
+        self, epoch: int, logits: torch.Tensor, targets: torch.Tensor, batch_size: int
     ) -> None:
-        """Write the checkpoint of the epoch that just ended."""
-        if (
-            len(history) == 1
-        ):  # a new training: an older one's epochs don't belong to it
-            for path in _checkpoints(folder):
-                path.unlink()
-        checkpoint = {
-            "settings": settings,
-            "history": [asdict(event) for event in history],
-            "model": self.model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        }
-        with whole_file(folder / f"epoch_{history[-1].epoch}.pt") as temporary:
-            torch.save(checkpoint, temporary)
+        """Refuse to go on from an epoch in which the training run diverged."""
+        costs = F.cross_entropy(logits, targets, reduction="none")
+        if not costs.isfinite().all():
+            batch = int(costs.isfinite().int().argmin()) // batch_size
+            what = f"the cost is no longer finite in epoch {epoch}, batch {batch}"
+        elif not all(p.isfinite().all() for p in self.model.parameters()):
+            what = f"the weights are no longer finite at the end of epoch {epoch}"
+        else:
+            return
+        raise FloatingPointError(
+            f"{what}: try a smaller learning_rate than {self.learning_rate:g}, or look "
+            "for wrong values in the images or the model"
+        )
 
-    def _load(self, path: Path) -> dict[str, Any]:
-        """Read a checkpoint, and give the model its weights."""
-        try:
-            checkpoint: dict[str, Any] = torch.load(
-                path, map_location=self.device, weights_only=True
+
+def _handlers(
+    event_handler: Handler | Sequence[Handler] | None,
+) -> Sequence[Handler]:
+    """Make a list of what listens to a training run."""
+    if event_handler is None:
+        return []
+    if not isinstance(event_handler, Sequence):
+        event_handler = [event_handler]
+    for handler in event_handler:
+        if isinstance(handler, type):
+            raise TypeError(
+                "event_handler must be called with events, which a class is not made "
+                f"for: give it an instance, {handler.__name__}()"
             )
-            weights = checkpoint["model"]
-        except FileNotFoundError:
-            raise
-        except UNREADABLE as error:
-            raise ValueError(
-                f"{path}: expected a checkpoint of Trainer.fit, but it cannot be read "
-                "as one; remove it"
-            ) from error
-        try:
-            self.model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ValueError(
-                f"{path}: expected the weights of a {type(self.model).__name__}, "
-                "but this checkpoint is of another model"
-            ) from error
-        return checkpoint
-
-    def _resume(
-        self, folder: Path, settings: dict[str, Any], optimizer: torch.optim.Optimizer
-    ) -> History:
-        """Go back to the newest checkpoint, if there is one."""
-        paths = _checkpoints(folder)
-        if not paths:
-            return History()
-        checkpoint = self._load(paths[-1])
-        for name, value in settings.items():
-            if checkpoint["settings"][name] != value:
-                raise ValueError(
-                    f"{paths[-1]}: expected a training with {name} = {value}, but this "
-                    f"one had {checkpoint['settings'][name]}; resume with the same "
-                    "settings, or choose another checkpoint_dir"
-                )
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        history = History()
-        for event in checkpoint["history"]:
-            train, validation = event["train"], event["validation"]
-            event["train"] = Evaluation(**train)
-            event["validation"] = Evaluation(**validation) if validation else None
-            history.append(EndEpoch(**event))
-        return history
-
-
-class Recognition(NamedTuple):
-    """What a model sees in a picture.
-
-    `label` is its answer; `probabilities`, float32 (10,), how likely each digit is to
-    it; `image`, uint8 (28, 28), what it was shown.
-    """
-
-    label: int
-    probabilities: torch.Tensor
-    image: np.ndarray
-
-
-def recognize(model: nn.Module, file: Picture) -> Recognition:
-    """Recognize the digit in a picture of handwriting.
-
-    Parameters
-    ----------
-    model
-        A trained model.
-    file
-        Anything that `load_digit` takes: a path, a file object or a PIL image.
-    """
-    image = load_digit(file)
-    device = next(model.parameters()).device
-    probabilities = _logits(model, image, device).softmax(dim=1).cpu()[0]
-    return Recognition(int(probabilities.argmax()), probabilities, image)
-
-
-def _logits(
-    model: nn.Module, images: np.ndarray | torch.Tensor, device: torch.device
-) -> torch.Tensor:
-    """Compute float32 (N, 10) on the device; the model's mode is left as it was."""
-    inputs = to_input(images)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(), _autocast(device):
-            batches = [
-                model(batch.to(device)) for batch in inputs.split(EVALUATION_BATCH)
-            ]
-            return torch.cat(batches).float()
-    finally:
-        model.train(was_training)
+        if not callable(handler):
+            raise TypeError(
+                "event_handler must be a function of one event, or a list of such, "
+                f"not {handler!r}"
+            )
+    return event_handler
 
 
 def _clip(gradients: list[torch.Tensor]) -> None:
@@ -523,54 +375,6 @@ def _clip(gradients: list[torch.Tensor]) -> None:
     The same as torch.nn.utils.clip_grad_norm_, in a third of its time for few tensors.
     """
     length = torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients]))
-    factor = length.div_(LONGEST_GRADIENT).clamp_(min=1).reciprocal_()
+    factor = length.div_(MAX_GRAD_NORM).clamp_(min=1).reciprocal_()
     for gradient in gradients:
         gradient.mul_(factor)
-
-
-def _judge(logits: torch.Tensor, labels: torch.Tensor) -> Evaluation:
-    """Compare logits (N, 10) with labels (N,)."""
-    cost = F.cross_entropy(logits, labels)
-    return Evaluation(float(cost), float(_accuracy(logits, labels)))
-
-
-def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Compute correct / N."""
-    return (logits.argmax(dim=1) == labels).double().mean()
-
-
-def _number(value: Number) -> float:
-    """Read a number, a tensor of one number, or a function that gives either."""
-    return float(value() if callable(value) else value)
-
-
-def _device(name: torch.device | str, source: str) -> torch.device:
-    """Turn a name into a device that is really there."""
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"{source} names {name!r}, which PyTorch cannot use on this machine "
-            f'({str(error).splitlines()[0]}); try "cpu"'
-        ) from error
-    return device
-
-
-def _autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Compute in bfloat16 where the hardware does, which is faster there."""
-    if device.type == "xpu" or (
-        device.type == "cuda"
-        and torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Find the checkpoints in a folder, the oldest epoch first."""
-    found = {}
-    for path in folder.glob("epoch_*.pt"):
-        if match := re.fullmatch(r"epoch_(\d+)\.pt", path.name):
-            found[int(match[1])] = path
-    return [found[epoch] for epoch in sorted(found)]

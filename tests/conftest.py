@@ -20,6 +20,12 @@ PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
+@pytest.fixture
+def few(sample):
+    """300 digits: two whole batches of 128 and one of 44."""
+    return sample.train[:300]
+
+
 @pytest.fixture(scope="session")
 def copy_sources(tmp_path_factory):
     """Copy the book's sources, so that a reader's own _build/ stays as it is."""

@@ -1,10 +1,5 @@
 import math
-import pickle
-import signal
-import subprocess
-import sys
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,26 +8,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from mnist_lesson import (
+    CostLogger,
+    CostPlotter,
     Digits,
     EndEpoch,
     EndIteration,
-    Evaluation,
-    History,
     LeNet,
     MultilayerPerceptron,
     SoftmaxRegression,
     Trainer,
     example_picture,
-    pick_device,
     recognize,
     to_input,
 )
-
-
-@pytest.fixture
-def few(sample):
-    """300 digits: two whole batches of 128 and one of 44."""
-    return sample.train[:300]
 
 
 def make(model=SoftmaxRegression, seed=0, **settings):
@@ -188,57 +176,6 @@ def test_nothing_is_read_from_the_device_unless_asked(few, monkeypatch):
     assert at_batch[0] > 0
 
 
-def test_events_may_be_made_from_plain_numbers():
-    event = EndIteration(0, 100, 100, 0.5, torch.tensor(0.25))
-    assert (event.cost, event.accuracy) == (0.5, 0.25)
-
-
-def test_history_best():
-    judged = [Evaluation(cost, 0.9) for cost in (0.5, 0.2, 0.3, 0.2)]
-    history = History(EndEpoch(i, i, judged[0], one) for i, one in enumerate(judged))
-    assert history.best is history[1]
-    for useless in History(), History([EndEpoch(0, 1, judged[0], None)]):
-        with pytest.raises(ValueError, match="validation"):
-            _ = useless.best
-
-
-# Judging and predicting
-
-
-def test_evaluate_and_predict(sample):
-    """More digits than are computed at a time, in an uneven number."""
-    digits = Digits(
-        np.concatenate([sample.test.images, sample.train.images[:234]]),
-        np.concatenate([sample.test.labels, sample.train.labels[:234]]),
-    )
-    trainer = make(LeNet)
-    trainer.model.train()
-    with torch.no_grad():
-        logits = trainer.model(to_input(digits.images))
-    labels = torch.from_numpy(digits.labels)
-    judged = trainer.evaluate(digits)
-    assert judged.cost == pytest.approx(
-        F.cross_entropy(logits, labels).item(), rel=1e-5
-    )
-    correct = sum(
-        int(a) == b for a, b in zip(logits.argmax(1), digits.labels, strict=True)
-    )
-    assert judged.accuracy == pytest.approx(correct / 1234)
-    probabilities = trainer.predict(digits.images)
-    assert probabilities.dtype == torch.float32 and probabilities.shape == (1234, 10)
-    assert torch.allclose(probabilities, logits.softmax(dim=1), atol=1e-5)
-    assert torch.equal(
-        trainer.predict(digits.images[7]), trainer.predict(digits.images[7:8])
-    )
-    assert trainer.model.training  # as it was
-
-
-def test_dropout_is_off_when_judging(few):
-    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
-    trainer = Trainer(model, device="cpu")
-    assert trainer.evaluate(few) == trainer.evaluate(few)
-
-
 def test_empty_digits(few, sample):
     with pytest.raises(ValueError, match="no digits to evaluate"):
         make().evaluate(few[:0])
@@ -254,15 +191,6 @@ def test_models_learn(model, sample):
     trainer = make(model)
     trainer.fit(sample.train, epochs=2, batch_size=64)
     assert trainer.evaluate(sample.test).accuracy > 0.8
-
-
-def test_recognize(sample):
-    trainer = make(LeNet)
-    trainer.fit(sample.train, epochs=2, batch_size=64)
-    seen = recognize(trainer.model, example_picture("seven"))
-    assert seen.label == 7 == int(seen.probabilities.argmax())
-    assert seen.image.shape == (28, 28) and seen.image.dtype == np.uint8
-    assert torch.equal(seen.probabilities, trainer.predict(seen.image)[0])
 
 
 # The same again
@@ -290,67 +218,6 @@ def test_the_callers_random_numbers_are_left_alone(few):
     assert torch.equal(torch.rand(3), expected)
 
 
-class Dropping(nn.Sequential):
-    """A model that needs random numbers while it trains."""
-
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Dropout(0.2), nn.Linear(784, 10))
-
-
-@pytest.mark.parametrize("model", [Dropping, LeNet])
-@pytest.mark.parametrize("stop", [1, 2])
-def test_resuming_is_as_if_never_interrupted(tmp_path, few, sample, model, stop):
-    settings = {"epochs": 3, "seed": 4, "batch_size": 100}
-    whole = make(model)
-    expected = whole.fit(few, sample.validation, **settings)
-
-    def interrupt(event):
-        if isinstance(event, EndIteration) and event.epoch == stop:
-            raise KeyboardInterrupt
-
-    first = make(model)
-    with pytest.warns(UserWarning, match=f"interrupted after {stop} of 3 epochs"):
-        history = first.fit(
-            few,
-            sample.validation,
-            checkpoint_dir=tmp_path,
-            event_handler=interrupt,
-            **settings,
-        )
-    assert history == expected[:stop]
-    assert not list(tmp_path.glob(".*"))
-
-    second = make(model, seed=99)  # other first weights: all comes from the checkpoint
-    history = second.fit(
-        few, sample.validation, checkpoint_dir=tmp_path, resume=True, **settings
-    )
-    assert history == expected and same(weights(second), weights(whole))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"epoch_{epoch}.pt" for epoch in range(3)
-    ]
-    # once more: nothing is left to do
-    third = make(model, seed=98)
-    history = third.fit(
-        few, sample.validation, checkpoint_dir=tmp_path, resume=True, **settings
-    )
-    assert history == expected and same(weights(third), weights(whole))
-
-
-def test_numpys_numbers_resume_too(tmp_path, few):
-    def fit(resume):
-        trainer = make(learning_rate=np.float64(0.1))
-        return trainer.fit(
-            few,
-            epochs=np.int64(2),
-            batch_size=np.int64(100),
-            seed=np.int64(1),
-            checkpoint_dir=tmp_path,
-            resume=resume,
-        )
-
-    assert fit(resume=False) == fit(resume=True)
-
-
 def test_a_handler_may_be_an_empty_container(few):
     class Events:
         def __init__(self):
@@ -367,139 +234,6 @@ def test_a_handler_may_be_an_empty_container(few):
     assert len(events) == 4
 
 
-def test_restore_gives_an_epochs_weights_back(tmp_path, few):
-    after = []
-    trainer = make()
-
-    def keep(event):
-        if isinstance(event, EndEpoch):
-            after.append(weights(trainer))
-
-    trainer.fit(few, epochs=3, checkpoint_dir=tmp_path, event_handler=keep)
-    trainer.restore(tmp_path, 1)
-    assert same(weights(trainer), after[1]) and not same(after[1], after[2])
-    with pytest.raises(FileNotFoundError, match=r"epoch_7\.pt"):
-        trainer.restore(tmp_path, 7)
-
-
-def test_checkpoints_hold_nothing_but_weights_and_numbers(tmp_path, few):
-    make().fit(few, few, epochs=1, checkpoint_dir=tmp_path / "new" / "folder")
-    content = torch.load(tmp_path / "new" / "folder" / "epoch_0.pt", weights_only=True)
-    assert set(content) == {"settings", "history", "model", "optimizer"}
-
-
-def test_an_older_trainings_checkpoints_are_replaced(tmp_path, few):
-    make().fit(few, epochs=3, checkpoint_dir=tmp_path)
-    (tmp_path / "epoch_notes.pt").write_text("mine")
-    make().fit(few, epochs=1, checkpoint_dir=tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "epoch_0.pt",
-        "epoch_notes.pt",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"epochs": 4}, "epochs = 4, but this one had 3"),
-        ({"batch_size": 64}, "batch_size = 64, but this one had 128"),
-        ({"seed": 1}, "seed = 1"),
-    ],
-)
-def test_resuming_another_training(tmp_path, few, settings, message):
-    make().fit(few, epochs=3, checkpoint_dir=tmp_path)
-    with pytest.raises(ValueError, match=message):
-        make().fit(
-            few, checkpoint_dir=tmp_path, resume=True, **({"epochs": 3} | settings)
-        )
-    with pytest.raises(ValueError, match=r"learning_rate = 0\.2"):
-        make(learning_rate=0.2).fit(few, epochs=3, checkpoint_dir=tmp_path, resume=True)
-    with pytest.raises(ValueError, match=r"expected the weights of a LeNet"):
-        make(LeNet).fit(few, epochs=3, checkpoint_dir=tmp_path, resume=True)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"not a checkpoint", pickle.dumps(print, 2), None]
-)
-def test_resuming_from_what_is_no_checkpoint(tmp_path, few, content):
-    path = tmp_path / "epoch_0.pt"
-    if content is None:
-        make().fit(few, epochs=1, checkpoint_dir=tmp_path)
-        content = path.read_bytes()[:-2000]
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"epoch_0\.pt: expected a checkpoint"):
-        make().fit(few, epochs=1, checkpoint_dir=tmp_path, resume=True)
-
-
-def test_resuming_where_there_is_nothing_begins(tmp_path, few):
-    history = make().fit(few, epochs=1, checkpoint_dir=tmp_path / "none", resume=True)
-    assert len(history) == 1
-    with pytest.raises(ValueError, match="name the checkpoint_dir"):
-        make().fit(few, resume=True)
-
-
-TRAIN = """
-import signal, sys, time, torch
-from mnist_lesson import MultilayerPerceptron, Trainer, load_mnist
-# As in a terminal, also where a shell runs the tests in the background.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-torch.set_num_threads(1)
-sample = load_mnist(source="sample")
-torch.manual_seed(0)
-trainer = Trainer(MultilayerPerceptron(), device="cpu")
-def slowly(event):
-    print(event.epoch, flush=True)
-    time.sleep(float(sys.argv[2]) if event.epoch else 0.01)
-history = trainer.fit(
-    sample.train, sample.validation, epochs=4, event_handler=slowly,
-    checkpoint_dir=sys.argv[1], resume=True)
-print("history", len(history), history[-1].validation)
-"""
-
-
-def run(folder, pause=0.01):
-    """Start a training that rests so long after each batch, from epoch 1 on."""
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, folder, str(pause)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def wait_for(process, line):
-    timer = threading.Timer(120, process.kill)
-    timer.start()
-    for found in process.stdout:
-        if found.strip() == line:
-            timer.cancel()
-            return
-    raise AssertionError(f"ended before printing {line}: {process.stderr.read()}")
-
-
-def test_kill_minus_nine(tmp_path):
-    """Killed in the third epoch, it goes on from the second, to the same end."""
-    expected = run(tmp_path / "whole").communicate(timeout=240)[0].splitlines()[-1]
-    process = run(tmp_path / "killed")
-    wait_for(process, "2")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    left = sorted(path.name for path in (tmp_path / "killed").glob("[!.]*"))
-    assert left == ["epoch_0.pt", "epoch_1.pt"]
-    out, _ = run(tmp_path / "killed").communicate(timeout=240)
-    lines = out.splitlines()
-    assert lines[0] == "2" and lines[-1] == expected
-
-
-def test_control_c_returns_the_history(tmp_path):
-    process = run(tmp_path, pause=2)
-    wait_for(process, "1")
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0
-    assert out.splitlines()[-1].startswith("history 1 Evaluation")
-    assert "interrupted after 1 of 4 epochs" in err
-
-
 # What goes wrong
 
 
@@ -514,7 +248,7 @@ def test_a_cost_that_is_not_finite(few, tmp_path):
     trainer = make(Broken)
     with pytest.raises(FloatingPointError, match=r"epoch 2, batch 1: try a smaller"):
         trainer.fit(few, epochs=4, checkpoint_dir=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2  # the epochs before are still there
+    assert len(list(tmp_path.glob("*.pt"))) == 2  # the epochs before are still there
 
 
 def test_too_high_a_rate(sample):
@@ -544,26 +278,6 @@ def test_fit_refuses(few, name, value):
         make().fit(few, **{name: value})
 
 
-def test_devices(monkeypatch):
-    monkeypatch.delenv("MNIST_LESSON_DEVICE", raising=False)
-    found = (
-        torch.accelerator.current_accelerator()
-        if torch.accelerator.is_available()
-        else None
-    )
-    assert pick_device() == (found or torch.device("cpu"))
-    monkeypatch.setenv("MNIST_LESSON_DEVICE", "cpu")
-    assert pick_device() == torch.device("cpu") == Trainer(SoftmaxRegression()).device
-    for wrong in "toaster", "cuda:99":
-        monkeypatch.setenv("MNIST_LESSON_DEVICE", wrong)
-        with pytest.raises(
-            ValueError, match=f"MNIST_LESSON_DEVICE names '{wrong}'.*cpu"
-        ):
-            pick_device()
-    with pytest.raises(ValueError, match="device names 'toaster'"):
-        Trainer(SoftmaxRegression(), device="toaster")
-
-
 def test_the_model_given_is_the_model_trained(few):
     model = LeNet()
     trainer = Trainer(model, device="cpu")
@@ -577,3 +291,215 @@ def test_model_with_wrong_outputs(few):
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 12))
     with pytest.raises(ValueError, match=r"logits of shape \(64, 10\).*\(64, 12\)"):
         Trainer(model).fit(few, epochs=1, batch_size=64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((LeNet,), r"Trainer takes a model, not its class: write LeNet\(\)"),
+        ((print,), "Trainer takes a torch.nn.Module as its model, not a builtin"),
+        ((None,), "not a NoneType"),
+    ],
+)
+def test_a_model_is_meant(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        Trainer(*arguments)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "momentum", "weight_decay"])
+@pytest.mark.parametrize("value", ["0.1", None, [0.1], torch.ones(2)])
+def test_settings_are_numbers(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a number, not"):
+        make(**{name: value})
+
+
+def test_numbers_as_people_have_them(few):
+    trainer = make(learning_rate=np.float32(0.5), momentum=torch.tensor(0.5))
+    assert (trainer.learning_rate, trainer.momentum) == (0.5, 0.5)
+    history = trainer.fit(few, epochs=torch.tensor(1), batch_size=np.int8(100))
+    assert history[0].step == 3
+
+
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [
+        (CostPlotter, r"which a class is not made for: .* CostPlotter\(\)"),
+        ([print, CostLogger], r"CostLogger\(\)"),
+        ("print", "a function of one event, or a list of such, not 'p'"),
+        ([print, 5], "not 5"),
+    ],
+)
+def test_handlers_are_functions(few, handler, message):
+    with pytest.raises(TypeError, match=message):
+        make().fit(few, epochs=1, event_handler=handler)
+
+
+@pytest.mark.parametrize("name", ["train", "validation"])
+@pytest.mark.parametrize("what", [np.zeros((3, 28, 28), np.uint8), Digits, "full"])
+def test_digits_are_meant(few, name, what):
+    with pytest.raises(TypeError, match="fit takes Digits, images together with"):
+        make().fit(**{"train": few, "epochs": 1} | {name: what})
+    with pytest.raises(TypeError, match="evaluate takes Digits"):
+        make().evaluate(what)
+
+
+def test_weights_that_are_no_longer_finite(few):
+    """The last step of an epoch, which no cost of this epoch tells of."""
+    trainer = make(schedule="constant")
+
+    def spoil(event):
+        if isinstance(event, EndIteration) and event.step == 2:
+            trainer.model[1].bias.data[3] = math.inf
+
+    with pytest.raises(FloatingPointError, match=r"weights are no longer .* epoch 0"):
+        trainer.fit(few, epochs=1, event_handler=spoil)
+
+
+# Any module
+
+
+class Tutorial(nn.Module):
+    """As countless tutorials have it: `view` needs its channels in the usual order."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 10, 5), nn.Conv2d(10, 20, 5)
+        self.fc = nn.Linear(320, 10)
+
+    def forward(self, x):
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        return self.fc(x.view(x.size(0), -1))
+
+
+class Nested(nn.Sequential):
+    """PyTorch's own container, with somebody's layer in it."""
+
+    def __init__(self):
+        super().__init__(Tutorial(), nn.Identity())
+
+
+@pytest.mark.parametrize("model", [Tutorial, Nested])
+def test_a_tutorials_model(model, few):
+    trainer = make(model)
+    trainer.fit(few, few, epochs=1)
+    assert trainer.predict(few.images).shape == (300, 10)
+    assert recognize(trainer.model, example_picture("seven")).image.shape == (28, 28)
+
+
+@pytest.mark.parametrize("model", [Tutorial, LeNet])
+def test_weights_lie_in_memory_as_they_did(model, few):
+    given = model()
+    strides = [p.stride() for p in given.parameters()]
+    trainer = Trainer(given, device="cpu")
+    trainer.fit(few, epochs=1)
+    trainer.evaluate(few)
+    assert strides == [p.stride() for p in given.parameters()]
+
+
+def test_the_fast_order_of_channels_is_used_where_it_can_be(few):
+    """Ours and PyTorch's layers get their inputs with the channels innermost."""
+    seen = []
+
+    def look(layer, inputs):
+        seen.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+        return None
+
+    trainer = make(LeNet)
+    trainer.model[3].register_forward_pre_hook(look)  # 20 maps come in
+    trainer.fit(few, few, epochs=1)
+    assert seen and all(seen)
+
+
+def test_a_model_without_anything_to_learn(few):
+    frozen = LeNet().requires_grad_(False)
+    for model in nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(10)), frozen:
+        trainer = Trainer(model, device="cpu")
+        with pytest.raises(ValueError, match="has no parameters to learn"):
+            trainer.fit(few)
+        assert 0 <= trainer.evaluate(few).accuracy <= 1
+
+
+def test_half_a_model_may_be_frozen(few):
+    model = LeNet()
+    model[:3].requires_grad_(False)
+    before = [p.clone() for p in model.parameters()]
+    Trainer(model, device="cpu").fit(few, epochs=1)
+    pairs = zip(model.parameters(), before, strict=True)
+    moved = [not torch.equal(p, q) for p, q in pairs]
+    assert moved == [False] * 2 + [True] * 4
+
+
+def test_float64_is_what_the_caller_made_it(few):
+    """A model of that type learns in it, though images are float32."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        trainer = make(LeNet)
+        assert trainer.model[0].weight.dtype == torch.float64
+        history = trainer.fit(few, few, epochs=1)
+        assert history[0].validation == trainer.evaluate(few)
+        assert trainer.predict(few.images).dtype == torch.float32
+        assert recognize(trainer.model, example_picture("five")).probabilities.dtype
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_compiled_model(few):
+    model = torch.compile(LeNet(), backend="eager")
+    trainer = Trainer(model, device="cpu")
+    trainer.fit(few, few, epochs=1)
+    assert recognize(model, example_picture("seven")).label in range(10)
+
+
+def test_layers_that_wait_for_their_first_input(few):
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+    history = Trainer(model, device="cpu").fit(few, epochs=1)
+    assert len(history) == 1 and model[1].in_features == 784
+
+
+# Random numbers of its own
+
+
+class Dropping(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
+
+
+def test_handlers_draw_from_the_callers_numbers(few):
+    """What a handler draws changes nothing, and continues the caller's sequence."""
+    expected = make(Dropping).fit(few, epochs=2)
+    trainer, drawn = make(Dropping), []
+    torch.manual_seed(5)
+    history = trainer.fit(
+        few, epochs=2, event_handler=lambda event: drawn.append(float(torch.rand(())))
+    )
+    assert history == expected
+    torch.manual_seed(5)
+    assert drawn == [float(torch.rand(())) for _ in drawn] and len(drawn) == 8
+
+
+def test_two_threads_disturb_each_other_as_little_as_two_processes(few):
+    trainers = [make(Dropping) for _ in range(6)]
+    expected = make(Dropping).fit(few, epochs=6, batch_size=10)
+    with ThreadPoolExecutor(len(trainers)) as pool:
+        histories = list(
+            pool.map(lambda t: t.fit(few, epochs=6, batch_size=10), trainers)
+        )
+    assert histories == [expected] * len(trainers)
+
+
+def test_no_accelerators_generator_is_reseeded(few, monkeypatch):
+    """Training on the CPU leaves CUDA's alone (and Apple's, and Intel's)."""
+    trainer, reseeded = make(Dropping), []
+    for module in torch.cuda, torch.mps, torch.xpu:
+        for name in "manual_seed", "manual_seed_all":
+            monkeypatch.setattr(module, name, reseeded.append, raising=False)
+    trainer.fit(few, epochs=1)
+    assert reseeded == []
+
+
+def test_any_whole_number_is_a_seed(few):
+    for seed in 0, 2**62, 10**30:
+        assert len(make(Dropping).fit(few, epochs=1, seed=seed)) == 1
+    with pytest.raises(ValueError, match="seed must be a whole number from 0, not -1"):
+        make().fit(few, seed=-1)

@@ -74,7 +74,7 @@ VARIANTS = {
     "LeNet-5 of 1998": Experiment(LeNet5),
     "LeNet, 30 epochs": Experiment(LeNet, epochs=30),
     "LeNet, 30 epochs, augmented": Experiment(
-        lambda: nn.Sequential(RandomDistortion(), *LeNet()), epochs=30
+        lambda: nn.Sequential(RandomDistortion(), LeNet()), epochs=30
     ),
 }
 # Few digits are met more often, so that every model takes at least 1,000 steps.

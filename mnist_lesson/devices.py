@@ -1,0 +1,124 @@
+"""Where to compute, and what differs from one device to the next."""
+
+import os
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def pick_device() -> torch.device:
+    """Choose where to compute: the accelerator that PyTorch finds, else the CPU.
+
+    ``$MNIST_LESSON_DEVICE`` ("cpu", "cuda:1", "mps" …) overrides the choice.
+
+    Raises
+    ------
+    ValueError
+        If the variable names a device that PyTorch cannot use here.
+    """
+    wanted = os.environ.get("MNIST_LESSON_DEVICE")
+    if wanted:
+        return find_device(wanted, "$MNIST_LESSON_DEVICE")
+    found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
+    return found or torch.device("cpu")
+
+
+def find_device(name: torch.device | str, source: str) -> torch.device:
+    """Turn a name into a device that is really there; `source` is who named it."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+        if device.type == "meta":
+            raise NotImplementedError("its tensors hold no numbers")
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise ValueError(
+            f"{source} names {name!r}, which PyTorch cannot use on this machine "
+            f'({str(error).splitlines()[0]}); try "cpu"'
+        ) from error
+    return device
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Tell where a model is. One without parameters and buffers is on the CPU."""
+    tensors = chain(model.parameters(), model.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+def input_format(model: nn.Module) -> dict[str, Any]:
+    """Tell in which format a model wants its inputs, as arguments of `Tensor.to`.
+
+    That is in the type of its weights; and, for convolutions on the CPU, with the
+    channels innermost in memory: each hands this order on to the next, and all are
+    faster. Only PyTorch's layers and ours are known to work so. In anybody else's code
+    there may be a `view`, which needs the usual order.
+    """
+    weights = (p for p in model.parameters() if p.is_floating_point())
+    weight = next(weights, torch.empty(0, dtype=torch.float32, device="cpu"))
+    ours = ("torch.nn.", f"{__package__}.")
+    channels_last = weight.device.type == "cpu" and all(
+        type(module).__module__.startswith(ours) for module in model.modules()
+    )
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return {"dtype": weight.dtype, "memory_format": layout}
+
+
+def autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in bfloat16 where the hardware does, which is faster there."""
+    if device.type == "xpu" or (
+        device.type == "cuda"
+        and torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+class OwnRandomNumbers:
+    """Random numbers that are drawn within `with` from a sequence of one's own.
+
+    PyTorch has one generator for the CPU and one for each accelerator; whatever draws
+    (dropout, say) takes from these. On entering, they continue this object's sequence;
+    on leaving, they are again as the caller had them. Threads take turns.
+    """
+
+    _turn = threading.RLock()
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._seed = seed
+        self._generators = _generators(device)
+        self._own: list[torch.Tensor] = []
+
+    def __enter__(self) -> None:
+        self._turn.acquire()
+        self._callers = [generator.get_state() for generator in self._generators]
+        if self._own:
+            self._set(self._own)
+        else:
+            for generator in self._generators:
+                generator.manual_seed(self._seed % 2**63)
+
+    def __exit__(self, *_: object) -> None:
+        self._own = [generator.get_state() for generator in self._generators]
+        self._set(self._callers)
+        self._turn.release()
+
+    def _set(self, states: list[torch.Tensor]) -> None:
+        for generator, state in zip(self._generators, states, strict=True):
+            generator.set_state(state)
+
+
+def _generators(device: torch.device) -> list[torch.Generator]:
+    """Find the generators that computing on a device draws from."""
+    generators = [torch.default_generator]
+    if device.type == "cuda" and torch.cuda.is_initialized():
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    elif device.type == "xpu" and torch.xpu.is_initialized():
+        index = torch.xpu.current_device() if device.index is None else device.index
+        generators.append(torch.xpu.default_generators[index])
+    elif device.type == "mps" and torch.backends.mps.is_available():
+        generators.append(torch.mps._get_default_mps_generator())
+    return generators
