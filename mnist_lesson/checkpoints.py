@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 import warnings
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,9 @@ class Checkpoint:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what is wrong is said below
+                # PyTorch does not look at the checksums that it writes.
+                if damaged := zipfile.ZipFile(io.BytesIO(data)).testzip():
+                    raise ValueError(f"{damaged} is damaged")
                 content = torch.load(
                     io.BytesIO(data), map_location="cpu", weights_only=True
                 )

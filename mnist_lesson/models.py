@@ -5,6 +5,7 @@ All take images as `to_input` makes them, float32 (N, 1, 28, 28), and return log
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -220,13 +221,14 @@ class RandomDistortion(nn.Module):
         if not self.training:
             return x
         pixel = 2 / x.shape[-1]  # affine_grid counts from -1 to 1 across the image
+        like: dict[str, Any] = {"dtype": x.dtype, "device": x.device}
 
         def noise(*shape: int) -> torch.Tensor:
-            return 2 * torch.rand(len(x), *shape, dtype=x.dtype, device=x.device) - 1
+            return 2 * torch.rand(len(x), *shape, **like) - 1
 
-        change = x.new_tensor([self.bend, self.bend, pixel * self.shift]) * noise(2, 3)
+        largest = torch.tensor([self.bend, self.bend, pixel * self.shift], **like)
         places = nn.functional.affine_grid(
-            torch.eye(2, 3, dtype=x.dtype, device=x.device) + change,
+            torch.eye(2, 3, **like) + largest * noise(2, 3),
             list(x.shape),
             align_corners=False,
         )

@@ -1,6 +1,7 @@
 """Saving and resuming, killed at any moment, and never another run's epochs."""
 
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -355,6 +356,28 @@ def test_files_that_are_no_checkpoints_of_ours(tmp_path, few, content, monkeypat
             attempt()
     assert same(weights(trainer), before)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_damaged_checkpoint_never_passes_for_a_whole_one(tmp_path, few):
+    """Bits that flipped anywhere, in a weight, too: refused, or of no consequence."""
+    whole = make()
+    whole.fit(few, epochs=1, checkpoint_dir=tmp_path)
+    path, rng, refused = tmp_path / "epoch_0.pt", random.Random(0), 0
+    content = path.read_bytes()
+    for _ in range(200):
+        damaged = bytearray(content)
+        damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        trainer = make(seed=1)
+        before = weights(trainer)
+        try:
+            trainer.restore(tmp_path, 0)
+            assert same(weights(trainer), weights(whole))
+        except ValueError as error:
+            assert "expected a checkpoint of Trainer.fit" in str(error)
+            assert same(weights(trainer), before)
+            refused += 1
+    assert refused > 100
 
 
 def test_an_epoch_under_another_ones_name(tmp_path, few):
