@@ -2,7 +2,8 @@
 
 import os
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -76,34 +77,41 @@ def autocast(device: torch.device) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-class OwnRandomNumbers:
-    """Random numbers that are drawn within `with` from a sequence of one's own.
+class RandomNumbers:
+    """A sequence of random numbers of one's own, whatever else draws meanwhile.
 
-    PyTorch has one generator for the CPU and one for each accelerator; whatever draws
-    (dropout, say) takes from these. On entering, they continue this object's sequence;
-    on leaving, they are again as the caller had them. Threads take turns.
+    PyTorch has one generator for the CPU and one for each accelerator; dropout, say,
+    takes from these. Within `with numbers.drawn():` they continue this sequence;
+    afterwards they are as the caller had them. Threads take turns.
     """
 
     _turn = threading.RLock()
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self._seed = seed
+        self._seed = seed % 2**63  # as much as a generator takes
         self._generators = _generators(device)
-        self._own: list[torch.Tensor] = []
+        self._reached: list[torch.Tensor] = []
 
-    def __enter__(self) -> None:
-        self._turn.acquire()
-        self._callers = [generator.get_state() for generator in self._generators]
-        if self._own:
-            self._set(self._own)
-        else:
-            for generator in self._generators:
-                generator.manual_seed(self._seed % 2**63)
+    @contextmanager
+    def drawn(self) -> Iterator[None]:
+        """Draw from this sequence, and from nobody else's."""
+        with self._turn:
+            callers = self._states()
+            try:
+                if self._reached:
+                    self._set(self._reached)
+                else:
+                    for generator in self._generators:
+                        generator.manual_seed(self._seed)
+                yield
+            finally:
+                try:
+                    self._reached = self._states()
+                finally:  # even if the stop button is pressed just now
+                    self._set(callers)
 
-    def __exit__(self, *_: object) -> None:
-        self._own = [generator.get_state() for generator in self._generators]
-        self._set(self._callers)
-        self._turn.release()
+    def _states(self) -> list[torch.Tensor]:
+        return [generator.get_state() for generator in self._generators]
 
     def _set(self, states: list[torch.Tensor]) -> None:
         for generator, state in zip(self._generators, states, strict=True):

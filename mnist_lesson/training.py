@@ -15,7 +15,7 @@ from . import checkpoints
 from ._values import home_path, number, whole_number
 from .checkpoints import Checkpoint
 from .data import Digits, to_input
-from .devices import OwnRandomNumbers, autocast, find_device, input_format, pick_device
+from .devices import RandomNumbers, autocast, find_device, input_format, pick_device
 from .events import EndEpoch, EndIteration, Evaluation, Handler, History
 from .inference import (
     accuracy,
@@ -197,8 +197,8 @@ class Trainer:
             for epoch in range(len(history), epochs):
                 # Each epoch starts from a seed of its own, so that a resumed run meets
                 # the random numbers of an uninterrupted one.
-                random = OwnRandomNumbers(seed * 1_000_003 + epoch, self.device)
-                with random:
+                random = RandomNumbers(seed * 1_000_003 + epoch, self.device)
+                with random.drawn():
                     order = torch.randperm(len(train), device="cpu").to(self.device)
                 targets = labels[order]
                 # The logits of every digit as it was met, in one block: small ones,
@@ -213,10 +213,11 @@ class Trainer:
                 ):
                     optimizer.param_groups[0]["lr"] = self._rate(step, steps)
                     inputs = to_input(images.index_select(0, chosen)).to(**wanted)
-                    with random, in_bfloat16:
-                        scores = self.model(inputs)
-                    scores = checked(scores, len(chosen))
-                    cost = F.cross_entropy(scores, target)
+                    with torch.enable_grad(), random.drawn():
+                        with in_bfloat16:
+                            scores = self.model(inputs)
+                        scores = checked(scores, len(chosen))
+                        cost = F.cross_entropy(scores, target)
                     for parameter in parameters:
                         parameter.grad = None  # backward adds to what it finds
                     cost.backward()

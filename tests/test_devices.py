@@ -58,12 +58,12 @@ def test_own_random_numbers(monkeypatch):
     seeded(5)
     callers = [draw(), draw(), draw()]
     seeded(5)
-    own = devices.OwnRandomNumbers(3, torch.device("cpu"))
+    numbers = devices.RandomNumbers(3, torch.device("cpu"))
     assert draw() == callers[0]
-    with own:
+    with numbers.drawn():
         assert draw() == first
     assert draw() == callers[1]
-    with pytest.raises(ZeroDivisionError), own:
+    with pytest.raises(ZeroDivisionError), numbers.drawn():
         assert draw() == second
         _ = 1 / 0
     assert draw() == callers[2]

@@ -444,6 +444,15 @@ def test_float64_is_what_the_caller_made_it(few):
         torch.set_default_dtype(torch.float32)
 
 
+def test_where_gradients_are_switched_off(few):
+    with torch.no_grad():
+        trainer = make()
+        before = weights(trainer)
+        trainer.fit(few, epochs=1)
+        assert not torch.is_grad_enabled()
+    assert not same(weights(trainer), before)
+
+
 def test_a_compiled_model(few):
     model = torch.compile(LeNet(), backend="eager")
     trainer = Trainer(model, device="cpu")
