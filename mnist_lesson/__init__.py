@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 from . import checks
-from .data import DataError, Digits, Mnist, load_mnist, to_input
+from .data import Digits, Mnist, load_mnist, to_input
+from .download import DataError
 from .handwriting import HandwritingError, example_picture, load_digit
 from .idx import IdxError, read_idx, write_idx
 from .models import (
