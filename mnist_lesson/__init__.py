@@ -12,8 +12,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 from . import checks
-from .data import DataError, Digits, Mnist, load_mnist, to_input
+from .data import Digits, Mnist, load_mnist, to_input
 from .devices import pick_device
+from .download import DataError
 from .events import EndEpoch, EndIteration, Evaluation, History
 from .handwriting import HandwritingError, example_picture, load_digit
 from .idx import IdxError, read_idx, write_idx

@@ -31,8 +31,11 @@ def number(name: str, value: Any) -> float:
 
 
 def home_path(path: str | os.PathLike[str]) -> Path:
-    """Give a path in which `~` is the user's home folder."""
-    return Path(path).expanduser()
+    """Give a path in which `~` is the user's home folder, if there is one."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no home: the message about the path as it is says more
+        return Path(path)
 
 
 def to_array(values: Any) -> np.ndarray:
@@ -45,7 +48,14 @@ def to_array(values: Any) -> np.ndarray:
         if values.dtype == torch.bfloat16:  # NumPy has no such type
             values = values.float()
         values = values.numpy()
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError(
+                "expected one array, but the parts of what was given differ in shape"
+            ) from None
+        raise
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -57,3 +67,13 @@ def to_tensor(values: Any) -> torch.Tensor:
     if isinstance(values, torch.Tensor):
         return values.detach().to_dense()
     return torch.from_numpy(np.require(to_array(values), requirements=["C", "W"]))
+
+
+def described(values: Any) -> str:
+    """Say in a message what was given: dtype and shape, or what else it is."""
+    if isinstance(values, type):
+        return f"the class {values.__name__}"
+    array = values if isinstance(values, torch.Tensor) else to_array(values)
+    if array.ndim or values is array:
+        return f"{array.dtype} of shape {tuple(array.shape)}"
+    return f"an object of type {type(values).__name__}"

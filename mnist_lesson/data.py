@@ -1,53 +1,22 @@
 """Where MNIST comes from, and the one way in which its pixels become inputs."""
 
 import contextlib
-import gzip
+import hashlib
 import os
-import queue
-import shutil
-import sys
-import tempfile
-import threading
-import time
 import warnings
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
 
-from ._system import in_notebook
+from ._values import described, home_path, to_array, to_tensor, whole_number
+from .download import SHA256, DataError, cache_folder, fill
 from .idx import IdxError, read_idx
 
-# SHA-256 of the decompressed contents: mirrors may compress them in their own way.
-SHA256 = {
-    "train-images-idx3-ubyte": (
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
-    ),
-    "train-labels-idx1-ubyte": (
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
-    ),
-    "t10k-images-idx3-ubyte": (
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
-    ),
-    "t10k-labels-idx1-ubyte": (
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
-    ),
-}
-MIRRORS = [
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-]
 VALIDATION = 5_000  # of the 60,000 training digits are held out by default
-ANSWER_SECONDS = 5  # within which a mirror must answer, or there is no network
-STALL_SECONDS = 10  # without a byte, after which the next mirror is tried
-
-
-class DataError(RuntimeError):
-    """MNIST is not to be had: what was tried, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +26,9 @@ class Digits:
     Parameters
     ----------
     images
-        uint8 (N, 28, 28), 0 for the paper and 255 for full ink.
+        uint8 (N, 28, 28), 0 for the paper and 255 for full ink; an array or a tensor.
     labels
-        int64 (N,), the digits 0-9.
+        (N,), the digits 0-9, integers of any type; they are kept as int64.
 
     Raises
     ------
@@ -71,16 +40,16 @@ class Digits:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        images, labels = to_array(self.images), to_array(self.labels)
         if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
             raise ValueError(
                 "images must be uint8 of shape (N, 28, 28), "
-                f"not {images.dtype} of shape {images.shape}"
+                f"not {described(self.images)}"
             )
         if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
             raise ValueError(
                 f"labels must be {len(images):,} integers, one for each image, "
-                f"not {labels.dtype} of shape {labels.shape}"
+                f"not {described(self.labels)}"
             )
         if len(labels) and not 0 <= labels.min() <= labels.max() <= 9:
             raise ValueError(
@@ -95,20 +64,42 @@ class Digits:
         return len(self.labels)
 
     def __getitem__(
-        self, index: SupportsIndex | slice | Sequence[int] | np.ndarray
+        self,
+        index: int | np.integer | slice | Sequence[int] | np.ndarray | torch.Tensor,
     ) -> "Digits":
-        if isinstance(index, int | np.integer):
-            index = [int(index)]  # one digit is still a batch, of one
+        if not isinstance(index, slice):
+            chosen = to_array(index)
+            if not chosen.size:  # an empty list doesn't say of what
+                chosen = chosen.astype(np.intp)
+            kinds = "iub" if chosen.ndim else "iu"
+            if (
+                isinstance(index, tuple)
+                or chosen.ndim > 1
+                or chosen.dtype.kind not in kinds
+            ):
+                given = "a tuple" if isinstance(index, tuple) else described(index)
+                raise IndexError(
+                    "digits are selected by a whole number, a slice, a list of whole "
+                    f"numbers or a mask, not by {given}"
+                )
+            index = np.atleast_1d(chosen)  # one digit is still a batch, of one
         return Digits(self.images[index], self.labels[index])
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse to be taken for an array, as NumPy would take every sequence."""
+        raise ValueError(
+            "Digits are images with labels: give their .images, or their .labels"
+        )
 
     def __repr__(self) -> str:
         return f"Digits({len(self):,})"
 
 
 class Mnist(NamedTuple):
-    """The digits to learn from, to choose with, and to judge by.
+    """The training, validation and test split, and what they were taken from.
 
-    `source` is "full" (the 70,000 digits) or "sample" (the embedded 5,000).
+    `source` is "full" (MNIST's 70,000 digits), "sample" (the embedded 5,000), or
+    "folder" (anything else that a named folder holds).
     """
 
     train: Digits
@@ -128,13 +119,15 @@ def load_mnist(
     Parameters
     ----------
     root
-        A folder that holds the four files, plain or gzipped; without it,
-        ``$MNIST_LESSON_DATA``; without that, the user's cache folder, into which the
-        files are downloaded once (11 MB, 55 MB on disk).
+        A folder that holds four files with MNIST's names, plain or gzipped, or
+        torchvision's ``MNIST/raw``; without it, ``$MNIST_LESSON_DATA``; without that,
+        the user's cache folder, into which MNIST is downloaded once (11 MB, 55 MB on
+        disk). Digits other than MNIST's are welcome in a named folder.
     source
         "auto" takes the embedded sample, with a warning, where there is neither a
-        folder nor a cache nor a network; "full" raises `DataError` there; "sample"
-        touches neither network nor cache.
+        folder nor a cache nor a network; "full" raises `DataError` there, and takes
+        nothing but MNIST, known by the SHA-256 of its labels; "sample" touches neither
+        network nor cache.
     validation
         How many of the last training digits to hold out; 0 keeps them all in `train`.
         Where there are no more training digits than the default of 5,000, as in the
@@ -147,20 +140,36 @@ def load_mnist(
     Raises
     ------
     DataError
-        If a named folder lacks the files, or the full set is asked for and not there.
+        If a named folder lacks the files or cannot be read, or the full set is asked
+        for and not there.
     IdxError
         If a file is damaged, or images and labels do not belong together.
+    ValueError
+        If `source` is another word, or `validation` no number of digits that leaves
+        some to learn from.
+
+    Warns
+    -----
+    UserWarning
+        If "auto" takes the sample: why, and what to expect.
     """
     if source not in ("auto", "full", "sample"):
         raise ValueError(f'source must be "auto", "full" or "sample", not {source!r}')
-    if validation < 0:
-        raise ValueError(f"validation must be 0 or more digits, not {validation}")
-    root = root or os.environ.get("MNIST_LESSON_DATA") or None
+    validation = whole_number("validation", validation)
+    root = root or os.environ.get("MNIST_LESSON_DATA")
     if source == "sample":
         train, test = _read_sample()
-    elif root is not None:
-        train, test = _read_folder(Path(root).expanduser().absolute())
-        source = "full"
+    elif root:
+        folder = home_path(root).absolute()
+        train, test = _read_folder(folder)
+        held = "full" if _is_mnist(train, test, "labels") else "folder"
+        if source == "full" != held:
+            raise DataError(
+                f"{folder}: expected MNIST, but the labels of these "
+                f"{len(train) + len(test):,} digits are others; name MNIST's folder, "
+                'or take these without source="full"'
+            )
+        source = held
     else:
         try:
             train, test = _read_cache()
@@ -204,62 +213,71 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     ValueError
         If these are not such images; already scaled ones, say.
     """
-    return grey_levels(images).unsqueeze(1).div(127.5).sub_(1)
+    # In float32 whatever the default type: Apple's GPUs have no float64.
+    scaled = grey_levels(images).unsqueeze(1).to(torch.float32)
+    return scaled.div_(127.5).sub_(1)
 
 
 def grey_levels(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Give images as a tensor, uint8 (N, 28, 28), or refuse them; see `to_input`."""
-    if isinstance(images, np.ndarray):
-        images = np.require(images, requirements=["C", "W"])  # as in Digits
-    images = torch.as_tensor(images)
-    if images.dtype != torch.uint8 or images.shape[-2:] != (28, 28) or images.ndim > 3:
+    given = images if isinstance(images, torch.Tensor) else to_array(images)
+    if (
+        given.dtype not in (torch.uint8, np.uint8)
+        or given.shape[-2:] != (28, 28)
+        or given.ndim > 3
+    ):
         raise ValueError(
             "images must be uint8 (grey levels 0-255) of shape (N, 28, 28) or "
-            f"(28, 28), not {images.dtype} of shape {tuple(images.shape)}"
+            f"(28, 28), not {described(images)}"
         )
-    return images.reshape(-1, 28, 28)
+    return to_tensor(given).reshape(-1, 28, 28)
+
+
+def _read_folder(folder: Path) -> tuple[Digits, Digits]:
+    """Read training and test digits from a folder, or from torchvision's inside it."""
+    try:
+        places = [folder, folder / "raw", folder / "MNIST" / "raw"]
+        # The first of those that have the most; usually there is but one.
+        found = max((_find(p) for p in places if p == folder or p.is_dir()), key=len)
+        for name in SHA256:
+            if name not in found:
+                raise DataError(
+                    f"{folder}: expected the four files of MNIST, but {name} (or "
+                    f"{name}.gz) is not there; name a folder that has them, or none "
+                    "to download them"
+                )
+        paths = [found[name] for name in SHA256]
+        return _read_digits(*paths[:2]), _read_digits(*paths[2:])
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: cannot be read ({error.strerror or error}); "
+            "name the folder that holds MNIST's four files"
+        ) from error
+
+
+def _find(folder: Path) -> dict[str, Path]:
+    """Find MNIST's files under the names that they go by, plain before gzipped."""
+    there = {path.name.lower(): path for path in sorted(folder.iterdir())}
+    found: dict[str, Path] = {}
+    for name in SHA256:
+        dotted = name.replace("-idx", ".idx")  # Kaggle's and 7-Zip's
+        for known in name, dotted, f"{name}.gz", f"{dotted}.gz":
+            path = there.get(known)
+            if path and path.is_dir():  # as Kaggle's archives unpack
+                path /= path.name
+            if path and path.is_file():
+                found.setdefault(name, path)
+    return found
+>>>>>>> data
 
 
 def _read_digits(images: Path, labels: Path) -> Digits:
     """Read two files that belong together."""
     pixels, classes = read_idx(images), read_idx(labels)
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != (28, 28):
-        raise IdxError(
-            f"{images}: expected unsigned bytes in images of 28 x 28, "
-            f"but found {pixels.dtype} of shape {pixels.shape}"
-        )
-    if classes.dtype != np.uint8 or classes.ndim != 1:
-        raise IdxError(
-            f"{labels}: expected a row of unsigned bytes, "
-            f"but found {classes.dtype} of shape {classes.shape}"
-        )
-    if len(pixels) != len(classes):
-        raise IdxError(
-            f"{labels}: expected {len(pixels):,} labels, one for each image in "
-            f"{images.name}, but found {len(classes):,}"
-        )
-    if len(classes) and classes.max() > 9:
-        wrong = int(np.argmax(classes > 9))
-        raise IdxError(
-            f"{labels}: expected labels from 0 to 9, "
-            f"but label {wrong:,} is {classes[wrong]}"
-        )
-    return Digits(pixels, classes)
-
-
-def _read_folder(folder: Path) -> tuple[Digits, Digits]:
-    """Read training and test digits from a folder, plain files before gzipped ones."""
-    paths = []
-    for name in SHA256:
-        found = [p for p in (folder / name, folder / f"{name}.gz") if p.is_file()]
-        if not found:
-            raise DataError(
-                f"{folder}: expected the four files of MNIST, but {name} (or "
-                f"{name}.gz) is not there; name a folder that has them, or none to "
-                "download them"
-            )
-        paths.append(found[0])
-    return _read_digits(*paths[:2]), _read_digits(*paths[2:])
+    try:
+        return Digits(pixels, classes)
+    except ValueError as error:
+        raise IdxError(f"{images} with {labels.name}: {error}") from None
 
 
 def _read_sample() -> tuple[Digits, Digits]:
@@ -269,109 +287,22 @@ def _read_sample() -> tuple[Digits, Digits]:
 
 def _read_cache() -> tuple[Digits, Digits]:
     """Read the cache folder; first fill it where a file is missing or damaged."""
-    with warnings.catch_warnings():
-        # Without ipywidgets tqdm, which pooch imports, draws plain bars, and says so.
-        warnings.simplefilter("ignore")
-        import pooch  # here, so that importing the package stays quick
-
-    cache = Path(pooch.os_cache("mnist_lesson"))
+    cache = cache_folder()
     with contextlib.suppress(DataError, IdxError):
-        return _read_folder(cache)
-    try:
-        _download(cache)
-    except OSError as error:  # a full disk, a folder that may not be written
-        raise DataError(f"{cache}: cannot keep MNIST there ({error})") from error
+        train, test = _read_folder(cache)
+        if _is_mnist(train, test, "labels") and _is_mnist(train, test, "images"):
+            return train, test
+    fill(cache)
     return _read_folder(cache)
 
 
-def _download(cache: Path) -> None:
-    """Fetch what the cache lacks, each file whole or not at all."""
-    import pooch
-
-    cache.mkdir(parents=True, exist_ok=True)
-    _sweep(cache)
-    mirrors = _answering(MIRRORS)
-    if not mirrors:
-        raise DataError(
-            "MNIST is not in the cache, and none of its mirrors answers within "
-            f"{ANSWER_SECONDS} seconds (no network?)"
-        )
-    # A folder beside the files' final place: moving them there is then one renaming.
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=cache) as folder:
-        for name, sha256 in SHA256.items():
-            target = cache / name
-            if not (target.is_file() and pooch.file_hash(target) == sha256):
-                _fetch(name, sha256, mirrors, Path(folder)).replace(target)
-
-
-def _fetch(name: str, sha256: str, mirrors: list[str], folder: Path) -> Path:
-    """Download one file from the first mirror that has it right, and unzip it."""
-    import pooch
-
-    failures = []
-    zipped, plain = folder / f"{name}.gz", folder / name
-    for mirror in mirrors:
-        try:
-            with _progress(name) as bar:
-                fetch = pooch.HTTPDownloader(timeout=STALL_SECONDS, progressbar=bar)
-                fetch(f"{mirror}{name}.gz", str(zipped), None)
-            with gzip.open(zipped) as source, open(plain, "wb") as target:
-                shutil.copyfileobj(source, target)
-        except (OSError, EOFError, zlib.error) as error:  # requests' are OSErrors
-            failures.append(f"{mirror}: {error}")
-        else:
-            if pooch.file_hash(plain) == sha256:
-                return plain
-            failures.append(f"{mirror}: its contents are not MNIST's (SHA-256 differs)")
-    raise DataError(f"{name} cannot be downloaded ({'; '.join(failures)})")
-
-
-def _progress(name: str) -> contextlib.AbstractContextManager[Any]:
-    """Show how far a download is, where somebody watches: a terminal or a notebook."""
-    if not (in_notebook() or sys.stderr.isatty()):
-        return contextlib.nullcontext(False)
-    from tqdm.auto import tqdm
-
-    # total=1: pooch sets the true one, but asks before whether the bar is "true"
-    bar: contextlib.AbstractContextManager[Any] = tqdm(
-        desc=name, total=1, unit="B", unit_scale=True, leave=False
-    )
-    return bar
-
-
-def _answering(mirrors: list[str]) -> list[str]:
-    """Ask all mirrors at once; if one answers in time, it first and then the others.
-
-    Each is asked in a thread of its own, because nothing else bounds the time that a
-    machine without network may take to look up a name or to try one address after
-    another.
-    """
-    answers: queue.Queue[str | None] = queue.Queue()
-
-    def ask(mirror: str) -> None:
-        import requests
-
-        try:
-            requests.head(mirror, timeout=ANSWER_SECONDS)
-            answers.put(mirror)
-        except requests.RequestException:
-            answers.put(None)
-
-    for mirror in mirrors:
-        threading.Thread(target=ask, args=[mirror], daemon=True).start()
-    deadline = time.monotonic() + ANSWER_SECONDS
-    for _ in mirrors:
-        try:
-            first = answers.get(timeout=max(0, deadline - time.monotonic()))
-        except queue.Empty:
-            break
-        if first is not None:
-            return [first, *(mirror for mirror in mirrors if mirror != first)]
-    return []
-
-
-def _sweep(cache: Path) -> None:
-    """Remove what downloads that were killed an hour ago or more left behind."""
-    for folder in cache.glob(".download-*"):
-        if time.time() - folder.stat().st_mtime > 3600:
-            shutil.rmtree(folder, ignore_errors=True)
+def _is_mnist(train: Digits, test: Digits, kind: str) -> bool:
+    """Compare the SHA-256 of files with such labels or images to those of MNIST."""
+    for part, digits in ("train", train), ("t10k", test):
+        array = getattr(digits, kind).astype(np.uint8, copy=False)
+        header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        sha256 = hashlib.sha256(header)
+        sha256.update(array)
+        if sha256.hexdigest() != SHA256[f"{part}-{kind}-idx{array.ndim}-ubyte"]:
+            return False
+    return True

@@ -18,8 +18,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._system import whole_file
+from ._values import home_path, to_array
 
 TYPES: dict[int, np.dtype] = {
     0x08: np.dtype("u1"),
@@ -64,7 +66,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     >>> read_idx("/tmp/three.idx")
     array([[1, 2, 3]], dtype=uint8)
     """
-    path = Path(path)
+    path = home_path(path)
     with open(path, "rb") as file:
         zipped = file.read(2) == GZIP_MAGIC
         file.seek(0)
@@ -80,7 +82,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
             ) from error
 
 
-def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
+def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     """Write `array` as an IDX file, gzipped when the name ends in ``.gz``.
 
     The file appears whole or not at all, and the same array gives the same bytes.
@@ -90,14 +92,16 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     path
         The file to make, or to replace.
     array
-        uint8, int8, int16, int32, float32 or float64; any shape.
+        uint8, int8, int16, int32, float32 or float64; any shape; an array or a tensor.
 
     Raises
     ------
     IdxError
         If IDX has no such element type, or no room for a dimension.
+    OSError
+        If the file cannot be written.
     """
-    array = np.asarray(array)
+    path, array = home_path(path), to_array(array)
     big_endian = array.dtype.newbyteorder(">")
     code = next((code for code, dtype in TYPES.items() if dtype == big_endian), None)
     if code is None:
@@ -110,7 +114,7 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
         raise IdxError(f"{path}: IDX sizes have 32 bits; {array.shape} has larger ones")
     header = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     with whole_file(path) as temporary, open(temporary, "wb") as file:
-        if str(path).endswith(".gz"):
+        if path.suffix.lower() == ".gz":
             # No name and no time in the gzip header: equal arrays make equal files.
             with gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped:
                 zipped.write(header + array.astype(big_endian).tobytes())
@@ -176,8 +180,7 @@ def _unzip(file: io.BufferedIOBase, expected: int) -> tuple[int, bytearray]:
     Memory is taken for what was really found, so that a header which promises
     terabytes costs nothing.
     """
-    found, chunks = 0, []
-    while found <= expected and (chunk := file.read1(CHUNK)):
-        chunks.append(chunk)
-        found += len(chunk)
-    return found, bytearray().join(chunks)
+    elements = bytearray()
+    while len(elements) <= expected and (chunk := file.read1(CHUNK)):
+        elements += chunk
+    return len(elements), elements

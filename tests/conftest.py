@@ -1,10 +1,11 @@
-"""The built book, and a real browser to read it with."""
+"""The built book, a real browser to read it with, and small folders of digits."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -95,3 +96,21 @@ def lab(page, tmp_path):
         return page
 
     return open_lab
+
+
+@pytest.fixture(scope="session")
+def write_folder():
+    """Write four small files under MNIST's names."""
+    from mnist_lesson import write_idx
+
+    def write_folder(folder, train=60, test=20, suffix=""):
+        rng = np.random.default_rng(0)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, count in ("train", train), ("t10k", test):
+            images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+            labels = np.arange(count, dtype=np.uint8) % 10
+            write_idx(folder / f"{name}-images-idx3-ubyte{suffix}", images)
+            write_idx(folder / f"{name}-labels-idx1-ubyte{suffix}", labels)
+        return folder
+
+    return write_folder
