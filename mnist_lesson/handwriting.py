@@ -8,10 +8,12 @@ digit looks familiar to it; squashed to 28x28 as it is, it does not.
 grey → ink → without lines → pieces → the digit → the frame.
 """
 
+import contextlib
 import io
 import logging
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from errno import EINVAL
@@ -61,6 +63,8 @@ DARK = 0.25  # the least contrast of a brush; broad and fainter is a shadow
 ACROSS, DOWN = 0.16, 0.4  # of the digit's size: wider gaps part two digits
 SMALLEST = 0.03  # of the picture's longer side: lower marks are dirt
 
+_ONE_AT_A_TIME = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it goes to stderr
 
 Picture = str | os.PathLike[str] | BinaryIO | Image.Image
 Grey = NDArray[np.uint8]
@@ -278,7 +282,24 @@ def _check(image: Image.Image) -> None:
         raise HandwritingError(_NO_DIGIT)  # a strip, of which shrinking leaves nothing
 
 
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep off the terminal what libtiff writes there, past Python, on damaged files."""
+    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # there may be no stderr
+            stderr = os.dup(2)
+            stack.callback(os.close, stderr)
+            stack.callback(os.dup2, stderr, 2)
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, 2)
+            os.close(nothing)
+        yield
+
+
 def _shrunk_grey(image: Image.Image) -> Grey:
+    if image.format == "TIFF":
+        with _silence():
+            image.load()
     if image.mode[0] in "IF":
         greys = _stretched(image)
     elif image.has_transparency_data:
@@ -289,9 +310,8 @@ def _shrunk_grey(image: Image.Image) -> Grey:
     if max(grey.size) > WORK_SIDE:
         # The box filter averages areas, so a thin line gets fainter but never vanishes.
         grey = ImageOps.contain(grey, (WORK_SIDE,) * 2, Image.Resampling.BOX)
-    orientation = image.getexif().get(0x0112)
-    if orientation:
-        grey.getexif()[0x0112] = orientation
+    with contextlib.suppress(Exception):  # a damaged note of the camera's is no harm
+        grey.getexif()[0x0112] = image.getexif().get(0x0112, 1)
         grey = ImageOps.exif_transpose(grey)
     return np.asarray(grey).round().astype(np.uint8)
 
