@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from ._values import home_path
 
@@ -80,14 +80,18 @@ class HandwritingError(ValueError):
 def load_digit(file: Picture) -> Grey:
     """Bring a picture of one handwritten digit into MNIST's own frame.
 
-    The digit may be dark on light or light on dark, in any image that Pillow opens.
-    It is fitted into 20x20 pixels keeping its aspect ratio, and placed so that its
-    centre of mass is at the centre of 28x28 [1]_.
+    The digit may be dark on light or light on dark. It is fitted into 20x20 pixels
+    keeping its aspect ratio, and placed so that its centre of mass is at the centre of
+    28x28 [1]_.
 
     Parameters
     ----------
     file : path, binary file object or PIL image
-        A photo, scan or drawing. It is neither changed nor closed.
+        A photo, scan or drawing as PNG, JPEG, GIF (its first picture), BMP, TIFF, PPM,
+        PGM, PBM or WebP; as AVIF where Pillow has it (from 11.3 on), and as HEIC after
+        ``pillow_heif.register_heif_opener()``. Nothing else is opened, for Pillow
+        would start a program on some files. `~` is the home folder. The file is
+        neither changed nor closed.
 
     Returns
     -------
@@ -97,10 +101,11 @@ def load_digit(file: Picture) -> Grey:
     Raises
     ------
     HandwritingError
-        There is no digit in the picture, or several; or it is too small, too large
-        or damaged, or not a picture at all.
-    FileNotFoundError
-        There is no such file.
+        There is no digit in the picture, or several; or it is too small, damaged, of
+        another format or not a picture at all; or too large: a JPEG may have 50
+        million pixels, a PNG 25, for no more is decoded in two seconds and 250 MB.
+    OSError
+        The file is not there, is a folder, or may not be read.
     TypeError
         `file` is something else altogether.
 
@@ -220,9 +225,11 @@ def _grey(file: Picture) -> Grey:
     except Exception as error:  # a damaged file may raise anything in a decoder
         if getattr(error, "errno", None) not in (None, EINVAL):  # a seek to nowhere
             raise  # the operating system's own: not found, not allowed
+        if "closed" in str(error):
+            raise HandwritingError(_CLOSED) from error
         raise HandwritingError(
-            "cannot be read as a picture: it is damaged or none of "
-            f"{', '.join(formats)}; save it again as PNG or JPEG."
+            f"cannot be read: it is damaged or none of {', '.join(formats)}; save it "
+            "again as PNG or JPEG."
         ) from error
 
 
@@ -238,14 +245,12 @@ def _source(file: Picture) -> Path | BinaryIO | Image.Image:
             raise IsADirectoryError(f"{path} is a folder: name one picture in it")
         return path
     if isinstance(file, type) or not hasattr(file, "read"):
-        kind = getattr(file, "__name__", type(file).__name__)
+        kind = repr(file) if isinstance(file, type) else type(file).__name__
         raise TypeError(
             f"load_digit takes a path, a binary file or a PIL image, not {kind}: turn "
             "an array into an image with PIL.Image.fromarray, bytes into a file with "
             "io.BytesIO."
         )
-    if getattr(file, "closed", False):
-        raise HandwritingError("cannot be read: it is closed; open it again.")
     if isinstance(file, io.TextIOBase):
         raise HandwritingError('cannot be read as text: open it with mode "rb".')
     return file
@@ -254,6 +259,7 @@ def _source(file: Picture) -> Path | BinaryIO | Image.Image:
 _NO_DIGIT = (
     "shows no digit: write one with a darker pen and let it fill more of the picture."
 )
+_CLOSED = "cannot be read: it is closed; open it again."
 _TOO_LARGE = (
     "has more than {} million pixels: shrink it, 1,000 pixels a side are plenty."
 )
@@ -261,10 +267,12 @@ _TOO_LARGE = (
 
 def _check(image: Image.Image) -> None:
     """Refuse what takes long, or more than memory; only its header was read so far."""
+    if image.format and image.format not in FORMATS:  # in memory it has no format
+        raise UnidentifiedImageError(image.format)
     left = getattr(image, "tile", None)  # to be decoded, even if it came as an image
+    if left and getattr(image, "fp", None) is None:
+        raise HandwritingError(_CLOSED)
     most = FORMATS.get(image.format or "", MOST_PIXELS // 1_000_000)
-    if left and image.format not in FORMATS:
-        raise Image.UnidentifiedImageError(image.format)
     if left and "progressive" in image.info:
         most = min(most, PROGRESSIVE)
     pixels = image.width * image.height
@@ -284,7 +292,7 @@ def _check(image: Image.Image) -> None:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keep off the terminal what libtiff writes there, past Python, on damaged files."""
+    """Keep from the terminal what libtiff writes there, past Python."""
     with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # there may be no stderr
             stderr = os.dup(2)

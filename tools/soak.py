@@ -257,12 +257,12 @@ def killed_twice(
 class Mirror(BaseHTTPRequestHandler):
     """Send the server's files, not too fast to be interrupted."""
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         """Say that we are there."""
         self.send_response(200)
         self.end_headers()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Send a file, all of them together in about two seconds."""
         self.server.asked.set()
         data = self.server.files[self.path.removeprefix("/")]
@@ -365,7 +365,7 @@ def broken_files(name: str, tries: int, seed: int, folder: Path, jobs: int) -> P
         except TimeoutError:
             pool.shutdown(cancel_futures=True)
         except BrokenProcessPool:
-            part.violations.append(f"a process died at one of {folder}/{name}-at-work-*")
+            part.violations.append(f"a process died; see {folder}/{name}-at-work-*")
     return part
 
 
@@ -496,7 +496,8 @@ def randomize(data: bytearray, rng: random.Random) -> None:
 
 def resize(data: bytearray, rng: random.Random) -> None:
     """Claim another width or height, wherever a header may have it."""
-    new = rng.choice([0, 1, 11, 255, 3_000, 6_000, 16_383, 65_535, 2**31 - 1, 2**32 - 1])
+    sizes = [0, 1, 11, 255, 3_000, 6_000, 16_383, 65_535, 2**31 - 1, 2**32 - 1]
+    new = rng.choice(sizes)
     for side in rng.choice([[WIDTH], [HEIGHT], [WIDTH, HEIGHT]]):
         for code in ("<H", ">H", "<I", ">I"):
             size = struct.calcsize(code)
@@ -607,7 +608,7 @@ def pictures() -> list[bytes]:
         ("WEBP", ["RGB"], {"save_all": True, "append_images": [clear]}),
         ("AVIF", ["L", "RGB", "RGBA"], {"speed": 10, "exif": exif}),
         ("EPS", ["L", "RGB"], {}),
-        *((other, ["RGB"], {}) for other in ("ICO", "IM", "JPEG2000", "PCX", "TGA")),
+        *((other, ["RGB"], {}) for other in ("ICO", "JPEG2000", "PCX", "SGI", "TGA")),
     ):
         for mode in modes:
             file = io.BytesIO()
@@ -649,7 +650,7 @@ def mend_checksums(data: bytearray) -> None:
 
 
 def try_picture(path: Path, rng: random.Random) -> str:
-    """Find the digit in a file that may be damaged, in any way it may be handed over."""
+    """Find the digit in a file that may be damaged, handed over in one of five ways."""
     way = rng.choice([Path, str, open, io.BytesIO, Image.open])
     with open(path, "rb") as opened, warnings.catch_warnings():
         picture = way(path) if way in (Path, str) else opened
