@@ -8,14 +8,24 @@ digit looks familiar to it; squashed to 28x28 as it is, it does not.
 grey → ink → without lines → pieces → the digit → the frame.
 """
 
+import contextlib
+import io
+import logging
 import os
+import re
+import threading
 import warnings
+from collections.abc import Iterator
+from errno import EINVAL
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+
+from ._values import home_path
 
 BOX, FRAME = 20, 28  # pixels: MNIST's digit and picture, LeCun et al. 1998, section III
 CENTRE = 14  # MNIST's centres of mass lie within half a pixel of (14, 14)
@@ -25,6 +35,24 @@ THIN, THICK = 1.9, 4.2  # pixels: four in five of MNIST's digits have such strok
 WORK_SIDE = 800  # pixels: a 0.5 mm pen on a photographed A4 page stays wider than one
 SMALLEST_SIDE = 12  # pixels: less than this cannot hold a legible digit
 MOST_PIXELS = 89_000_000  # above this Pillow suspects a decompression bomb
+STRIP = 256  # rows: a large picture is made grey in strips, which take less memory
+# The formats that are opened, no others: on some of those Pillow starts a program
+# (Ghostscript on EPS). The number is how many million pixels are decoded in 2 seconds
+# and 250 MB: JPEG can be decoded small; the last three are decoded in several copies.
+FORMATS = {
+    "PNG": 25,
+    "JPEG": 50,
+    "MPO": 50,  # what some phones call their JPEG
+    "GIF": 25,
+    "BMP": 25,
+    "TIFF": 25,
+    "PPM": 25,
+    "WEBP": 13,
+    "AVIF": 16,
+    "HEIF": 25,
+}
+PROGRESSIVE = 25  # million pixels: such a JPEG has to be held in memory whole
+SLOW = 1_000_000  # samples: for a few old formats Pillow's decoders are plain Python
 
 FAINTEST = 0.06  # of the paper's brightness: less contrast than a hard pencil's
 NOISE = 4.5  # standard deviations of the paper's grain that ink must exceed
@@ -35,6 +63,8 @@ DARK = 0.25  # the least contrast of a brush; broad and fainter is a shadow
 ACROSS, DOWN = 0.16, 0.4  # of the digit's size: wider gaps part two digits
 SMALLEST = 0.03  # of the picture's longer side: lower marks are dirt
 
+_ONE_AT_A_TIME = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it goes to stderr
 
 Picture = str | os.PathLike[str] | BinaryIO | Image.Image
 Grey = NDArray[np.uint8]
@@ -50,14 +80,18 @@ class HandwritingError(ValueError):
 def load_digit(file: Picture) -> Grey:
     """Bring a picture of one handwritten digit into MNIST's own frame.
 
-    The digit may be dark on light or light on dark, in any image that Pillow opens.
-    It is fitted into 20x20 pixels keeping its aspect ratio, and placed so that its
-    centre of mass is at the centre of 28x28 [1]_.
+    The digit may be dark on light or light on dark. It is fitted into 20x20 pixels
+    keeping its aspect ratio, and placed so that its centre of mass is at the centre of
+    28x28 [1]_.
 
     Parameters
     ----------
     file : path, binary file object or PIL image
-        A photo, scan or drawing. It is neither changed nor closed.
+        A photo, scan or drawing as PNG, JPEG, GIF (its first picture), BMP, TIFF, PPM,
+        PGM, PBM or WebP; as AVIF where Pillow has it (from 11.3 on), and as HEIC after
+        ``pillow_heif.register_heif_opener()``. Nothing else is opened, for Pillow
+        would start a program on some files. `~` is the home folder. The file is
+        neither changed nor closed.
 
     Returns
     -------
@@ -67,10 +101,11 @@ def load_digit(file: Picture) -> Grey:
     Raises
     ------
     HandwritingError
-        There is no digit in the picture, or several; or it is too small, too large
-        or damaged, or not a picture at all.
-    FileNotFoundError
-        There is no such file.
+        There is no digit in the picture, or several; or it is too small, damaged, of
+        another format or not a picture at all; or too large: a JPEG may have 50
+        million pixels, a PNG 25, for no more is decoded in two seconds and 250 MB.
+    OSError
+        The file is not there, is a folder, or may not be read.
     TypeError
         `file` is something else altogether.
 
@@ -164,52 +199,88 @@ def _find_in(ink: Ink) -> dict[str, np.ndarray]:
 
 def _name(file: str | os.PathLike[str] | BinaryIO) -> str:
     path = file if isinstance(file, str | os.PathLike) else getattr(file, "name", "")
-    return str(path) or "the file"
+    named = isinstance(path, str | bytes | os.PathLike)  # it may be a number, or None
+    return (os.fsdecode(path) if named else "") or "the file"
 
 
 def _grey(file: Picture) -> Grey:
     """Read the picture as uint8 grey, upright and at most WORK_SIDE pixels a side."""
-    if isinstance(file, Image.Image):
-        return _shrunk_grey(file)
-    if not (isinstance(file, str | os.PathLike) or hasattr(file, "read")):
-        kind = type(file).__name__
-        raise TypeError(
-            f"load_digit takes a path, a binary file or a PIL image, not {kind}: "
-            "turn an array into an image with PIL.Image.fromarray."
-        )
+    file = _source(file)
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]
     try:
         with warnings.catch_warnings():
-            # We look at the size ourselves, before anything is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                if image.width * image.height <= MOST_PIXELS:
-                    image.draft(None, (WORK_SIDE, WORK_SIDE))  # JPEG: decode it small
+            warnings.simplefilter("ignore")  # at sizes and oddities we look ourselves
+            if isinstance(file, Image.Image):
+                _check(file)
+                return _shrunk_grey(file)
+            with Image.open(file, formats=formats) as image:
+                _check(image)
+                image.draft(None, (WORK_SIDE, WORK_SIDE))  # JPEG: decode it small
                 return _shrunk_grey(image)
     except HandwritingError:
         raise
-    except Image.DecompressionBombError as error:
-        raise HandwritingError(_TOO_LARGE) from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise HandwritingError(_TOO_LARGE.format(max(FORMATS.values()))) from error
     except Exception as error:  # a damaged file may raise anything in a decoder
-        if getattr(error, "errno", None):
+        if getattr(error, "errno", None) not in (None, EINVAL):  # a seek to nowhere
             raise  # the operating system's own: not found, not allowed
+        if "closed" in str(error):
+            raise HandwritingError(_CLOSED) from error
         raise HandwritingError(
-            "cannot be read as a picture: it is damaged or of another kind; save it "
+            f"cannot be read: it is damaged or none of {', '.join(formats)}; save it "
             "again as PNG or JPEG."
         ) from error
+
+
+def _source(file: Picture) -> Path | BinaryIO | Image.Image:
+    """Take what may be a picture; tell what to do with anything else."""
+    if isinstance(file, Image.Image):
+        return file
+    if isinstance(file, str | os.PathLike):
+        if re.match(r"\w{2,}:/|data:", str(file)):
+            raise HandwritingError("is an address: download the picture first.")
+        path = home_path(file)
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: name one picture in it")
+        return path
+    if isinstance(file, type) or not hasattr(file, "read"):
+        kind = repr(file) if isinstance(file, type) else type(file).__name__
+        raise TypeError(
+            f"load_digit takes a path, a binary file or a PIL image, not {kind}: turn "
+            "an array into an image with PIL.Image.fromarray, bytes into a file with "
+            "io.BytesIO."
+        )
+    if isinstance(file, io.TextIOBase):
+        raise HandwritingError('cannot be read as text: open it with mode "rb".')
+    return file
 
 
 _NO_DIGIT = (
     "shows no digit: write one with a darker pen and let it fill more of the picture."
 )
+_CLOSED = "cannot be read: it is closed; open it again."
 _TOO_LARGE = (
-    f"has more than {MOST_PIXELS // 1_000_000} million pixels: shrink it, 1,000 pixels "
-    "a side are plenty."
+    "has more than {} million pixels: shrink it, 1,000 pixels a side are plenty."
 )
 
 
-def _shrunk_grey(image: Image.Image) -> Grey:
-    if image.width * image.height > MOST_PIXELS:
-        raise HandwritingError(_TOO_LARGE)
+def _check(image: Image.Image) -> None:
+    """Refuse what takes long, or more than memory; only its header was read so far."""
+    if image.format and image.format not in FORMATS:  # in memory it has no format
+        raise UnidentifiedImageError(image.format)
+    left = getattr(image, "tile", None)  # to be decoded, even if it came as an image
+    if left and getattr(image, "fp", None) is None:
+        raise HandwritingError(_CLOSED)
+    most = FORMATS.get(image.format or "", MOST_PIXELS // 1_000_000)
+    if left and "progressive" in image.info:
+        most = min(most, PROGRESSIVE)
+    pixels = image.width * image.height
+    if pixels > most * 1_000_000:
+        raise HandwritingError(_TOO_LARGE.format(most))
+    if left and left[0][0] in Image.DECODERS:
+        if pixels * len(image.getbands()) > SLOW:
+            raise HandwritingError("takes too long to read: save it as PNG.")
     if max(image.size) < SMALLEST_SIDE:
         raise HandwritingError(
             f"is only {image.width}x{image.height} pixels: take a picture of at least "
@@ -217,36 +288,102 @@ def _shrunk_grey(image: Image.Image) -> Grey:
         )
     if min(image.size) * WORK_SIDE < max(image.size):
         raise HandwritingError(_NO_DIGIT)  # a strip, of which shrinking leaves nothing
-    if image.mode[0] in "IF":  # 16 or 32 bits of any range: stretch it to 8
-        values = np.nan_to_num(np.asarray(image, np.float32))
-        values = values - min(0, values.min())
-        grey = Image.fromarray(values * (255 / (values.max() or 1)))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep from the terminal what libtiff writes there, past Python."""
+    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # there may be no stderr
+            stderr = os.dup(2)
+            stack.callback(os.close, stderr)
+            stack.callback(os.dup2, stderr, 2)
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, 2)
+            os.close(nothing)
+        yield
+
+
+def _shrunk_grey(image: Image.Image) -> Grey:
+    if image.format == "TIFF":
+        with _silence():
+            image.load()
+    if image.mode[0] in "IF":
+        greys = _stretched(image)
+    elif image.has_transparency_data:
+        greys = _on_paper(image)
     else:
-        if image.has_transparency_data:
-            image = _on_paper(image.convert("RGBA"))
-        # A plain mean, for the eye's weights would make yellow and blue pens vanish.
-        grey = image.convert("RGB").convert("L", (1 / 3, 1 / 3, 1 / 3, 0))
+        greys = (_mean(strip) for strip in _strips(image))
+    grey = _joined(greys, image.size)
     if max(grey.size) > WORK_SIDE:
         # The box filter averages areas, so a thin line gets fainter but never vanishes.
         grey = ImageOps.contain(grey, (WORK_SIDE,) * 2, Image.Resampling.BOX)
-    orientation = image.getexif().get(0x0112)
-    if orientation:
-        grey.getexif()[0x0112] = orientation
+    with contextlib.suppress(Exception):  # a damaged note of the camera's is no harm
+        grey.getexif()[0x0112] = image.getexif().get(0x0112, 1)
         grey = ImageOps.exif_transpose(grey)
     return np.asarray(grey).round().astype(np.uint8)
 
 
-def _on_paper(image: Image.Image) -> Image.Image:
+def _strips(image: Image.Image, mode: str = "") -> Iterator[Image.Image]:
+    """Cut a picture into broad strips, for a large one takes much memory at a time."""
+    for top in range(0, image.height, STRIP):
+        bottom = min(top + STRIP, image.height)
+        strip = image.crop((0, top, image.width, bottom))
+        if strip.mode == "La":  # Pillow converts it to nothing but LA
+            strip = strip.convert("LA")
+        yield strip.convert(mode) if mode else strip
+
+
+def _joined(strips: Iterator[Image.Image], size: tuple[int, int]) -> Image.Image:
+    first = next(strips)
+    whole = Image.new(first.mode, size)
+    for number, strip in enumerate(chain([first], strips)):
+        whole.paste(strip, (0, number * STRIP))
+    return whole
+
+
+def _mean(image: Image.Image) -> Image.Image:
+    """Give the plain mean: the eye's weights would make yellow and blue pens vanish."""
+    if image.mode == "LAB":  # which Pillow cannot convert
+        return image.getchannel("L")
+    return image.convert("RGB").convert("L", (1 / 3, 1 / 3, 1 / 3, 0))
+
+
+def _stretched(image: Image.Image) -> Iterator[Image.Image]:
+    """Stretch 16 or 32 bits of any range to 0 … 255."""
+    low, high = np.float32(0), np.float32(-1e38)
+    for strip in _strips(image):
+        values = np.asarray(strip, np.float32)
+        values = np.clip(values[np.isfinite(values)], -1e38, 1e38)
+        low, high = values.min(initial=low), values.max(initial=high)
+    high = max(low, high)
+    scale = 255 / max(high - low, np.float32(1e-30))
+    for strip in _strips(image):
+        values = np.nan_to_num(np.asarray(strip, np.float32))
+        yield Image.fromarray((np.clip(values, low, high) - low) * scale)
+
+
+def _on_paper(image: Image.Image) -> Iterator[Image.Image]:
     """Put a transparent drawing on a paper that its strokes stand out from."""
-    pixels = np.asarray(image)
-    opaque = pixels[..., 3] > 127
-    if opaque.mean() > 0.5:  # a picture with cut corners: go on with its own paper
-        paper = np.median(pixels[opaque], axis=0)[:3]
+    counts = np.zeros((4, 256), int)
+    for strip in _strips(image, "RGBA"):
+        opaque = strip.getchannel("A").point(lambda alpha: 255 * (alpha > 127))
+        counts += np.reshape(strip.histogram(opaque), (4, 256))
+    pixels = counts[3].sum()
+    if pixels > 0.5 * image.width * image.height:  # only the corners are cut, say:
+        paper = [_median(count) for count in counts[:3]]  # go on with its own paper
     else:
-        dark = pixels[opaque][:, :3].mean() < 128 if opaque.any() else True
-        paper = (255,) * 3 if dark else (0,) * 3
-    sheet = Image.new("RGBA", image.size, tuple(int(c) for c in paper))
-    return Image.alpha_composite(sheet, image)
+        dark = (counts[:3] @ range(256)).sum() < 128 * 3 * pixels or not pixels
+        paper = [255 * dark] * 3
+    for strip in _strips(image, "RGBA"):
+        sheet = Image.new("RGBA", strip.size, tuple(paper))
+        yield _mean(Image.alpha_composite(sheet, strip))
+
+
+def _median(counts: NDArray[np.integer]) -> int:
+    """Give the median of grey levels, of which we know how often each occurs."""
+    middle = [(counts.sum() - 1) // 2, counts.sum() // 2]
+    return int(np.searchsorted(counts.cumsum(), middle, side="right").mean())
 
 
 def _spread(values: np.ndarray, down: int, across: int) -> np.ndarray:

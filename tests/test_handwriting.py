@@ -2,17 +2,24 @@
 
 import importlib.util
 import io
+import os
 import struct
+import subprocess
+import sys
+import tempfile
+import threading
 import warnings
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+import torch
+from PIL import EpsImagePlugin, Image, ImageCms, ImageOps
 
-from mnist_lesson import load_mnist
+from mnist_lesson import handwriting, load_mnist
 from mnist_lesson.handwriting import HandwritingError, framing_steps, load_digit
+from tools import soak
 
 ROOT = Path(__file__).parent.parent
 spec = importlib.util.spec_from_file_location(
@@ -229,7 +236,7 @@ def test_what_cannot_be_framed_says_why(kind):
     assert str(error.value).count(".") == 1 and str(error.value).endswith(".")
 
 
-@pytest.mark.parametrize("side", [9_500, 30_000])
+@pytest.mark.parametrize("side", [5_100, 9_500, 30_000])
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, side):
     path = tmp_path / "bomb.png"
     Image.new("1", (8, 8)).save(path)
@@ -324,3 +331,312 @@ def test_a_thread_drawn_large_is_framed(pen):
 def test_a_strip_of_nothing_shows_no_digit(size):
     with pytest.raises(HandwritingError, match="shows no digit"):
         load_digit(Image.new("L", size, 255))
+
+
+FORMATS = {
+    "PNG": {},
+    "JPEG": {},
+    "JPEG, progressive": {"progressive": True},
+    "MPO": {"save_all": True, "append_images": [Image.new("L", (60, 60))]},
+    "GIF": {"save_all": True, "append_images": [Image.new("L", PLAIN.shape)]},
+    "BMP": {},
+    "TIFF": {},
+    "TIFF, LZW": {"compression": "tiff_lzw"},
+    "TIFF, two": {"save_all": True, "append_images": [Image.new("L", (60, 60))]},
+    "PPM": {},
+    "WEBP": {},
+    "WEBP, lossless": {"lossless": True},
+    "AVIF": {},
+}
+
+
+def saved(image, name, **options):
+    file = io.BytesIO()
+    try:
+        image.save(file, name.split(",")[0], **FORMATS.get(name, {}), **options)
+    except (KeyError, OSError):
+        pytest.skip(f"this Pillow does not write {name}")
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(name):
+    image = Image.fromarray(PLAIN)
+    if name not in ("PNG", "GIF", "PPM"):  # these as colour pictures
+        image = image.convert("RGB")
+    file = saved(image, name)
+    assert likeness(load_digit(file), FRAME) > 0.98
+    # The same from an image that is open, but not decoded yet.
+    assert likeness(load_digit(Image.open(file)), FRAME) > 0.98
+
+
+@pytest.mark.parametrize("name", ["EPS", "ICO", "JPEG2000", "PCX", "SGI", "TGA"])
+def test_other_formats_start_no_program(tmp_path, monkeypatch, name):
+    # Pillow asks once whether there is a Ghostscript: let it ask again.
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None, raising=False)
+    started = soak.watch()
+    started.clear()
+    path = tmp_path / "five.png"  # whatever it is called
+    path.write_bytes(saved(Image.fromarray(PLAIN).convert("RGB"), name).getvalue())
+    for make in (lambda: path, lambda: path.open("rb"), lambda: Image.open(path)):
+        with pytest.raises(HandwritingError, match=r"none of PNG, JPEG, .*as PNG"):
+            load_digit(make())
+    assert not started
+    if name != "EPS":  # what somebody decoded is but pixels
+        with Image.open(path) as image:
+            assert likeness(load_digit(image.convert("L")), FRAME) > 0.9
+
+
+def test_the_programs_that_are_started_are_seen():
+    started = soak.watch()
+    started.clear()
+    subprocess.run([sys.executable, "-c", ""])
+    assert len(started) == 1 and "subprocess.Popen" in started[0]
+
+
+def lab():
+    profiles = [ImageCms.createProfile(space) for space in ("sRGB", "LAB")]
+    transform = ImageCms.buildTransform(*profiles, "RGB", "LAB")
+    return ImageCms.applyTransform(Image.fromarray(PLAIN).convert("RGB"), transform)
+
+
+def with_values(value):
+    pixels = PLAIN.astype(np.float32) / 255
+    pixels[:9] = value
+    return Image.fromarray(pixels)
+
+
+ODD = {
+    "LAB": lab,
+    "YCbCr": lambda: Image.fromarray(PLAIN).convert("RGB").convert("YCbCr"),
+    "RGBX": lambda: Image.fromarray(PLAIN).convert("RGB").convert("RGBX"),
+    "La": lambda: transparent((0, 0, 0), "LA").convert("La"),
+    "RGBa": lambda: transparent((0, 0, 0)).convert("RGBa"),
+    "PA": lambda: Image.fromarray(PLAIN).convert("P").convert("PA"),
+    "I;16B": lambda: Image.frombytes(
+        "I;16B", PLAIN.shape, (PLAIN * np.uint16(200)).astype(">u2").tobytes()
+    ),
+    "F, NaN": lambda: with_values(np.nan),
+    "F, infinite": lambda: with_values(np.inf),
+    "F, minus infinity": lambda: with_values(-np.inf),
+    "F, large": lambda: Image.fromarray((PLAIN / 127.5 - 1).astype("f4") * 2e38),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.filterwarnings("error")
+def test_odd_modes(kind):
+    assert likeness(load_digit(ODD[kind]()), FRAME) > 0.9
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -3e38, 1e-45])
+def test_odd_values_show_no_digit(value):
+    with pytest.raises(HandwritingError, match="shows no digit"):
+        load_digit(Image.fromarray(np.full((60, 60), value, np.float32)))
+
+
+def noisy(kind):
+    rng = np.random.default_rng(1)
+    levels = rng.integers(0, 256, (150, 130, 4), np.uint8)
+    if kind == "mostly opaque":
+        levels[..., 3] = rng.choice([90, 128, 255], (150, 130), p=[0.4, 0.3, 0.3])
+    elif kind == "mostly clear":
+        levels[..., 3] = rng.choice([0, 127, 255], (150, 130))
+    elif kind == "16 bits":
+        return Image.fromarray(levels[..., 0].astype(np.uint16) * 250)
+    elif kind == "floats":
+        return Image.fromarray(levels[..., 0].astype(np.float32) / 7 - 9)
+    else:
+        return Image.fromarray(levels[..., :3])
+    return Image.fromarray(levels)
+
+
+def grey_at_once(image):
+    """The same as the package's strips, of the whole picture and in NumPy."""
+    levels = np.asarray(image).astype(float)
+    if levels.ndim == 2:
+        levels = levels - min(0, levels.min())
+        return levels * 255 / levels.max()
+    if levels.shape[2] == 4:
+        opaque = levels[..., 3] > 127
+        if opaque.mean() > 0.5:
+            paper = np.median(levels[opaque][:, :3], axis=0).astype(int)
+        else:
+            paper = 255 * (levels[opaque][:, :3].mean() < 128)
+        cover = levels[..., 3:] / 255
+        levels = cover * levels[..., :3] + (1 - cover) * paper
+    return levels.mean(2)
+
+
+@pytest.mark.parametrize(
+    "kind", ["mostly opaque", "mostly clear", "16 bits", "floats", "colours"]
+)
+def test_strips_give_the_whole(monkeypatch, kind):
+    image = noisy(kind)
+    greys = []
+    for rows in (1, 7, 150, 1000):
+        monkeypatch.setattr(handwriting, "STRIP", rows)
+        greys.append(handwriting._grey(image))
+    assert all((grey == greys[0]).all() for grey in greys)
+    assert np.abs(grey_at_once(image) - greys[0]).max() < 1.5
+
+
+def large(megapixels, mode="L"):
+    side = round((1_000_000 * megapixels) ** 0.5)
+    return Image.fromarray(PLAIN).convert(mode).resize((side, side))
+
+
+def test_a_phone_s_photo_of_50_million_pixels_is_read():
+    photo = saved(large(49.9), "JPEG")
+    assert likeness(load_digit(photo), FRAME) > 0.95
+
+
+@pytest.mark.parametrize(
+    "megapixels, name, most",
+    [(51, "JPEG", 50), (26, "JPEG, progressive", 25), (13.5, "WEBP, lossless", 13)],
+)
+def test_what_would_take_too_much_memory_is_refused(megapixels, name, most):
+    file = saved(large(megapixels), name, **({"method": 0} if "WEBP" in name else {}))
+    for picture in (file, Image.open(file)):
+        with pytest.raises(HandwritingError, match=f"more than {most} million pixels"):
+            load_digit(picture)
+
+
+@pytest.mark.parametrize("form", ["P1", "P2", "P5"])
+def test_what_would_take_too_long_is_refused(form):
+    """Pillow decodes these in Python, a microsecond for each number."""
+    most = "\n" if form == "P1" else " 99\n"
+    small, much = (f"{form} {n} {n}{most}".encode() for n in (60, 1200))
+    with pytest.raises(HandwritingError, match="shows no digit"):
+        load_digit(io.BytesIO(small + b"1 " * 60 * 60))
+    with pytest.raises(HandwritingError, match="too long to read: save it as PNG"):
+        load_digit(io.BytesIO(much + b"1 " * 1200 * 1200))
+
+
+def closed(opened):
+    opened.close()
+    return opened
+
+
+def pipe(data):
+    ours, other = os.pipe()
+    file = os.fdopen(other, "wb")
+    threading.Thread(target=lambda: (file.write(data), file.close())).start()
+    return os.fdopen(ours, "rb")
+
+
+HANDED = {
+    "a folder": (lambda path: path.parent, OSError, "is a folder: name one picture"),
+    "no name": (lambda path: "", OSError, "is a folder"),
+    "an address": (lambda path: "https://a.org/5.png", HandwritingError, "download"),
+    "a path of an address": (
+        *(lambda path: Path("http://a.org/5.png"), HandwritingError, "download"),
+    ),
+    "data": (lambda path: "data:image/png;base64,iVBO", HandwritingError, "download"),
+    "a drive": (lambda path: "Q:/5.png", OSError, "Q:/5"),
+    "text": (lambda path: path.open(), HandwritingError, r'png cannot .* mode "rb"\.'),
+    "closed": (lambda path: closed(path.open("rb")), HandwritingError, "png .*closed"),
+    "an image, closed": (
+        *(lambda path: closed(Image.open(path)), HandwritingError, "picture .*closed"),
+    ),
+    "written": (
+        *(lambda path: open(path.parent / "new", "wb"), HandwritingError, "cannot be"),
+    ),
+    "a file without a name": (
+        *(lambda path: tempfile.TemporaryFile(), HandwritingError, "^the file cannot"),
+    ),
+    "bytes": (lambda path: path.read_bytes(), TypeError, "bytes .*io.BytesIO"),
+    "a tensor": (lambda path: torch.zeros(9, 9), TypeError, "Tensor: .*fromarray"),
+    "a class": (lambda path: io.BytesIO, TypeError, "not <class '_io.BytesIO'>"),
+    "a list": (lambda path: [path], TypeError, "not list"),
+}
+
+
+@pytest.mark.parametrize("kind", HANDED)
+def test_what_is_no_picture_gets_a_sentence(tmp_path, kind):
+    make, error, message = HANDED[kind]
+    path = tmp_path / "five.png"
+    Image.fromarray(PLAIN).save(path)
+    with pytest.raises(error, match=message) as raised:
+        load_digit(make(path))
+    assert "\n" not in str(raised.value)
+
+
+def read_to_the_end(path):
+    file = path.open("rb")
+    file.read()
+    return file
+
+
+GOOD = {
+    "~": lambda path: f"~/{path.name}",
+    "at its end": read_to_the_end,
+    "a pipe": lambda path: pipe(path.read_bytes()),
+    "unbuffered": lambda path: path.open("rb", buffering=0),
+    "a number for a name": lambda path: os.fdopen(os.open(path, os.O_RDONLY), "rb"),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_ways_to_hand_over_a_picture(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    path = tmp_path / "five.png"
+    Image.fromarray(PLAIN).save(path)
+    np.testing.assert_array_equal(load_digit(GOOD[kind](path)), load_digit(path))
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+def test_damaged_exif_spoils_no_picture(name):
+    exif = b"Exif\0\0" + b"MM\0*\0\0\0\x08\xff\xff" + bytes(range(200))
+    plain = saved(Image.fromarray(PLAIN), name)
+    for damaged in (exif, b"Exif\0\0nothing"):
+        np.testing.assert_array_equal(
+            load_digit(saved(Image.fromarray(PLAIN), name, exif=damaged)),
+            load_digit(plain),
+        )
+
+
+def damaged_tiffs():
+    """What libtiff, Pillow's warnings and its log have something to say about."""
+    whole = saved(Image.fromarray(PLAIN), "TIFF, LZW").getvalue()
+    place = whole.find(struct.pack("<HHI", 277, 3, 1))  # samples per pixel
+    yield whole[:8] + bytes(500) + whole[508:]
+    yield whole[: place + 8] + b"\x63" + whole[place + 9 :]
+    yield whole[:-40]
+
+
+def test_nothing_is_printed_about_damaged_files(tmp_path):
+    for number, data in enumerate(damaged_tiffs()):
+        (tmp_path / f"{number}.tiff").write_bytes(data)
+    code = """if True:
+        import os, pathlib, sys, threading
+        from mnist_lesson import HandwritingError, load_digit
+        def read():
+            for path in [*pathlib.Path(sys.argv[1]).glob("*.tiff")] * 5:
+                try:
+                    load_digit(path)
+                except HandwritingError as error:
+                    pass
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os.write(2, b"heard")"""
+    done = subprocess.run(
+        [sys.executable, "-W", "always::UserWarning", "-c", code, tmp_path],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("", "heard")
+
+
+def test_300_damaged_pictures():
+    done = subprocess.run(
+        [sys.executable, "tools/soak.py", "--short", "--only", "pictures"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "300" in done.stdout and "digits" in done.stdout
