@@ -2,11 +2,15 @@
 
 import operator
 import os
+import reprlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+# The others, bfloat16 and those of 8 bits, it has not.
+NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
 
 def whole_number(name: str, value: Any, least: int = 0) -> int:
@@ -20,14 +24,16 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     return number
 
 
-def number(name: str, value: Any) -> float:
-    """Give a number as Python's own float; NumPy's and PyTorch's are numbers, too."""
+def real_number(name: str, value: Any) -> float:
+    """Give a number as Python's own; a tensor or an array of one number is one, too."""
     try:
-        if not isinstance(value, str | bytes):
-            return float(value)
-    except (TypeError, ValueError, RuntimeError):
+        array = to_array(value)
+        if array.dtype.kind in "biufO":
+            return float(array.item())
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         pass
-    raise ValueError(f"{name} must be a number, not {value!r}")
+    shown = " ".join(reprlib.repr(value).split())
+    raise ValueError(f"{name} must be one number, not {shown}")
 
 
 def home_path(path: str | os.PathLike[str]) -> Path:
@@ -41,13 +47,20 @@ def home_path(path: str | os.PathLike[str]) -> Path:
 def to_array(values: Any) -> np.ndarray:
     """Give an array in native byte order, of an array, a list or any tensor.
 
-    A tensor may be sparse, on a device, or waiting for a gradient.
+    A tensor may be sparse, on a device, or waiting for a gradient; so may those in a
+    list.
     """
     if isinstance(values, torch.Tensor):
-        values = values.detach().to_dense().cpu()
-        if values.dtype == torch.bfloat16:  # NumPy has no such type
+        values = to_tensor(values).cpu()
+        if values.is_floating_point() and values.dtype not in NUMPY_FLOATS:
             values = values.float()
         values = values.numpy()
+    elif isinstance(values, list | tuple):
+        # NumPy would ask each tensor in it for numbers, and be refused.
+        values = [
+            to_array(v) if isinstance(v, torch.Tensor | list | tuple) else v
+            for v in values
+        ]
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -65,7 +78,11 @@ def to_tensor(values: Any) -> torch.Tensor:
     PyTorch takes arrays neither backwards nor read-only nor in foreign byte order.
     """
     if isinstance(values, torch.Tensor):
-        return values.detach().to_dense()
+        if values.is_meta:
+            raise ValueError('a tensor on the device "meta" has no numbers')
+        tensor = values.detach()
+        tensor = tensor.dequantize() if tensor.is_quantized else tensor.to_dense()
+        return tensor.resolve_conj().resolve_neg()
     return torch.from_numpy(np.require(to_array(values), requirements=["C", "W"]))
 
 

@@ -4,8 +4,10 @@ A verdict says "Right" or gives a hint at the mistake. Whatever the function doe
 check never fails with an error of its own.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +15,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ._values import to_array, to_tensor
+
 # Two images and four classes are enough to tell mistakes apart.
-LOGITS = torch.tensor([[1.0, 2.0, 3.0, 0.0], [0.5, -1.0, 0.0, 4.0]])
-LABELS = torch.tensor([1, 3])
+with torch.device("cpu"):
+    LOGITS = torch.tensor([[1, 2, 3, 0], [0.5, -1, 0, 4]], dtype=torch.float32)
+    LABELS = torch.tensor([1, 3])
 
 # What a learner hands over: a function, it is hoped, of the right arguments.
 Function = Callable[..., Any]
@@ -45,11 +50,29 @@ def _check(judge: Callable[[Function], str]) -> Callable[[Function], Verdict]:
     @functools.wraps(judge)
     def check(function: Function) -> Verdict:
         try:
-            return Verdict(True, f"Right: {judge(function)}.")
+            with _usual_settings():
+                return Verdict(True, f"Right: {judge(function)}.")
         except _Mistake as mistake:
             return Verdict(False, f"Not yet: {mistake}.")
 
     return check
+
+
+@contextlib.contextmanager
+def _usual_settings() -> Iterator[None]:
+    """Compute as PyTorch does when nobody has told it otherwise."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with (
+            torch.device("cpu"),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 @_check
@@ -166,10 +189,7 @@ def sigmoid_gradient(function: Function) -> str:
         },
     )
     far = torch.tensor([-1000.0, 0.0, 1000.0])
-    answer = _call(function, far)
-    if answer.shape != far.shape or not torch.allclose(
-        answer, torch.tensor([0.0, 0.25, 0.0])
-    ):
+    if not _alike(_call(function, far), torch.tensor([0.0, 0.25, 0.0])):
         raise _Mistake(
             "right for small numbers, but not for -1000 or 1000, where an exponential "
             "overflows; compute s = torch.sigmoid(a) first"
@@ -233,13 +253,12 @@ def max_pool(function: Function) -> str:
                 ..., ::2, ::2
             ],
         }
-        right, answer = F.max_pool2d(maps, 2), _call(function, x)
-        # A mistake may have another shape than the answer, so it is looked up first.
-        for hint, mistaken in mistakes.items():
-            mistaken = mistaken.reshape(*x.shape[:-2], *mistaken.shape[-2:])
-            if answer.shape == mistaken.shape and torch.allclose(answer, mistaken):
-                raise _Mistake(hint)
-        _compare(answer, right.reshape(*x.shape[:-2], 2, 2), {})
+        right, *mistaken = (
+            pooled.reshape(*x.shape[:-2], *pooled.shape[-2:])
+            for pooled in (F.max_pool2d(maps, 2), *mistakes.values())
+        )
+        hints = dict(zip(mistakes, mistaken, strict=True))
+        _compare(_call(function, x), right, hints)
     return "the largest of each 2 x 2 window, of one map and of batches of maps"
 
 
@@ -373,12 +392,7 @@ def _compare_maps(
         "take the two axes of size 1 away, with [0, 0]": right[None, None],
     }
     try:
-        answer = _call(function, image, kernel)
-        for mistake, mistaken in mistakes.items():
-            same = answer.shape == mistaken.shape
-            if same and torch.allclose(answer, mistaken, atol=1e-5):
-                raise _Mistake(mistake)
-        _compare(answer, right, {})
+        _compare(_call(function, image, kernel), right, mistakes)
     except _Mistake as error:
         mistake = str(error)
         # What PyTorch says of a window that is too small, and of one not added up.
@@ -401,16 +415,21 @@ def momentum_step(function: Function) -> str:
     v = torch.tensor([[2.0, -1.0, 0.25], [1.0, 3.0, -0.5]])
     for eta, mu in ((0.2, 0.9), (0.5, 0.25)):  # two: neither may be written in
         answer = _run(function, p, g, v, eta, mu)
-        if (
-            not isinstance(answer, tuple | list)
-            or len(answer) != 2
-            or not all(isinstance(part, torch.Tensor) for part in answer)
+        if isinstance(answer, torch.Tensor | np.ndarray):
+            stacked = _numbers(answer)
+            parts = [*stacked] if stacked.shape == (2, *p.shape) else []
+        else:
+            parts = [*answer] if isinstance(answer, tuple | list) else []
+        if len(parts) != 2 or not all(
+            isinstance(part, torch.Tensor | np.ndarray)
+            or _numbers(part).shape == p.shape
+            for part in parts
         ):
             raise _Mistake(
                 f"your function gives a {type(answer).__name__}, not two tensors, the "
                 "new parameter and the new velocity; return parameter, velocity"
             )
-        pair = [_numbers(part) for part in answer]
+        pair = [_numbers(part) for part in parts]
         for name, part in zip(("parameter", "velocity"), pair, strict=True):
             if part.shape != p.shape:
                 raise _Mistake(
@@ -519,45 +538,97 @@ def _run(function: Function, *arguments: Any) -> Any:
             "hand over the function itself, its name without parentheses, "
             f"not a {type(function).__name__}"
         )
-    # Copies: a function that changes its arguments must not spoil the comparison.
-    copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
+    if isinstance(function, type):
+        raise _Mistake(f"hand over a function, not the class {function.__name__}")
     try:
-        answer = function(*copies)
-    except Exception as error:
-        message = " ".join(str(error).split())
-        raise _Mistake(
-            f"your function raised {type(error).__name__}: {message}"
-        ) from error
+        answer = function(*map(_copy, arguments))
+    except KeyboardInterrupt:  # from who waits, not from the function
+        raise
+    except BaseException as error:
+        try:
+            # Some work on arrays only, or on tensors only: right is right.
+            answer = function(*map(_translate, arguments))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            raise _Mistake(f"your function raised {_told(error)}") from error
     if answer is None:
         raise _Mistake("your function gives nothing back; does it end in return?")
     return answer
 
 
-def _numbers(answer: Any) -> torch.Tensor:
-    """Turn what a function gave back into a tensor, or say that it can't be."""
+def _copy(argument: Any) -> Any:
+    """Copy: a function that changes its arguments must not spoil the comparison."""
+    if isinstance(argument, torch.Tensor):
+        return argument.clone()
+    return argument.copy() if isinstance(argument, np.ndarray) else argument
+
+
+def _translate(argument: Any) -> Any:
+    """Copy a tensor as an array, and an array as a tensor."""
+    argument = _copy(argument)
+    if isinstance(argument, torch.Tensor):
+        return argument.numpy()
+    return torch.from_numpy(argument) if isinstance(argument, np.ndarray) else argument
+
+
+def _told(error: BaseException) -> str:
+    """Give an error's name and message, on one line; even that may fail."""
     try:
-        return torch.as_tensor(answer).detach().to(torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise _Mistake(
-            f"your function gives a {type(answer).__name__}, not numbers"
-        ) from error
+        message = textwrap.shorten(str(error), 300, placeholder=" …").rstrip(".")
+    except Exception:
+        message = ""
+    return f"{type(error).__name__}: {message}".removesuffix(": ")
+
+
+def _numbers(answer: Any) -> torch.Tensor:
+    """Turn what a function gave back into a tensor on the CPU, or say why not.
+
+    Its type stays as it is: it tells how precise the numbers are.
+    """
+    kind = f"your function gives a {type(answer).__name__}"
+    if isinstance(answer, torch.Tensor) and answer.is_meta:
+        raise _Mistake(f'{kind} on the device "meta", where there are no numbers')
+    try:
+        if not isinstance(answer, torch.Tensor):
+            answer = to_array(answer)
+            if answer.dtype.kind not in "biufOc":  # text, say
+                raise TypeError
+            if answer.dtype.kind == "O":  # fractions, say
+                answer = np.vectorize(float, [np.float64])(answer)
+            elif answer.dtype.kind != "c" and answer.dtype != np.float16:
+                answer = answer.astype(np.float64)
+        numbers = to_tensor(answer).cpu()
+    except Exception as error:
+        raise _Mistake(f"{kind}, not numbers") from error
+    if numbers.is_complex():
+        raise _Mistake(f"{kind} of complex numbers; give real ones")
+    return numbers if numbers.is_floating_point() else numbers.double()
 
 
 def _compare(
     answer: torch.Tensor, right: torch.Tensor, mistakes: Mapping[str, torch.Tensor]
 ) -> None:
     """Raise the hint for what an answer is mistaken for, unless it is right."""
-    if answer.shape != right.shape:
+    # Of numbers that are not precise, more than one candidate may be near enough.
+    distances = {
+        hint: float((answer.double() - candidate.double()).norm())
+        for hint, candidate in [("", right), *mistakes.items()]
+        if _alike(answer, candidate)
+    }
+    if distances:
+        nearest = min(distances, key=distances.__getitem__)
+        if nearest:
+            raise _Mistake(nearest)
+    elif answer.shape != right.shape:
         raise _Mistake(
             f"the answer has shape {tuple(answer.shape)}, but should have "
             f"{tuple(right.shape)}"
         )
-    if torch.allclose(answer, right.float(), atol=1e-5):
-        return
-    for hint, mistaken in mistakes.items():
-        if torch.allclose(answer, mistaken.float(), atol=1e-5):
-            raise _Mistake(hint)
-    raise _Mistake("the shape is right, but the numbers are not; try a case on paper")
+    else:
+        raise _Mistake(
+            "the shape is right, but the numbers are not; try a case on paper"
+        )
 
 
 def _compare_large(
@@ -567,8 +638,15 @@ def _compare_large(
     hint: str,
 ) -> None:
     """Raise a hint when large logits, in the thousands, are too much."""
-    answer = _call(function, *arguments)
-    if answer.shape != right.shape or not torch.allclose(answer, right):
+    if not _alike(_call(function, *arguments), right):
         raise _Mistake(
             f"right for small logits, but not for logits in the thousands; {hint}"
         )
+
+
+def _alike(answer: torch.Tensor, candidate: torch.Tensor) -> bool:
+    """Tell whether numbers agree, as far as their type is precise."""
+    near = max(1e-5, 4 * torch.finfo(answer.dtype).eps)
+    return answer.shape == candidate.shape and torch.allclose(
+        answer.double(), candidate.double(), rtol=near, atol=near
+    )

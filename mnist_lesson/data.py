@@ -268,7 +268,6 @@ def _find(folder: Path) -> dict[str, Path]:
             if path and path.is_file():
                 found.setdefault(name, path)
     return found
->>>>>>> data
 
 
 def _read_digits(images: Path, labels: Path) -> Digits:

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-import matplotlib.pyplot as plt
+from ._figure import Figure  # before all else of Matplotlib: it sees to MPLBACKEND
+
+# isort: split
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
+
+from ._values import whole_number
 
 Style = dict[str, Any]  # what an artist of Matplotlib takes by name
 Point = tuple[float, float]
@@ -34,10 +37,7 @@ RELUS = ("ReLU", "ReLU", "ReLU", MORE, "ReLU", "$+1$")
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     """Return a figure of this size in inches, and its empty white axes."""
-    figure = plt.figure(figsize=(width, height), dpi=160, facecolor="white")
-    # Jupyter shows a cell's value and then every figure that pyplot still holds open:
-    # closed here, ours is shown exactly once, and can still be drawn on.
-    plt.close(figure)
+    figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     ax.set_axis_off()
     return figure, ax
@@ -462,7 +462,11 @@ def draw_convolution(row: int = 1, column: int = 2) -> Figure:
         5.4 x 9.2 inches; as a cell's last expression, Jupyter shows it once.
     """
     layer, side = CONVOLVED, 0.275  # 44 dots, so that equal cells are equal dot by dot
-    products, y = layer.products(row, column), layer.output
+    y = layer.output
+    row, column = whole_number("row", row), whole_number("column", column)
+    if row >= y.shape[1] or column >= y.shape[2]:
+        raise ValueError(f"row and column must be 0, 1 or 2, not {row} and {column}")
+    products = layer.products(row, column)
     sums, size = products.sum((2, 3)), layer.w.shape[-1]
     top, left = layer.stride * row, layer.stride * column
     figure, ax = _canvas(5.4, 9.2)

@@ -1,27 +1,42 @@
-"""See how a training goes, and what it led to."""
+"""See how a training run goes, and what it led to."""
 
 import io
 import math
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
 import torch
 
 from ._system import in_notebook, whole_file
+from ._values import home_path, real_number, to_array, whole_number
+from .data import Digits
 from .events import EndEpoch, EndIteration, Evaluation
 from .inference import Recognition
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
-    from matplotlib.figure import Figure
+    from ._figure import Figure
 
 EVERY = 100  # batches between two readings of the cost
 DRAWING_SHARE = 0.04  # of the time that passes, at most, goes into redrawing
+EXPLODED = 20  # times the first value: above, the axis becomes logarithmic
+LARGEST = 1e100  # what is beyond, Matplotlib can't place
+MOST_PICTURES = 1_000  # side by side
 BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
+COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00")
 MARKERS = ("", "o", "s", "^", "D")
+
+
+class _Point(NamedTuple):
+    """A point of a curve, and the number of the notebook's cell that added it."""
+
+    step: float
+    value: float
+    cell: int | None
 
 
 class CostPlotter:
@@ -30,7 +45,10 @@ class CostPlotter:
     In Jupyter, one picture that is redrawn in place; in a terminal, a line of text for
     each reading. Give it to `Trainer.fit` as an event handler, and it follows the cost
     of every hundredth batch and of each epoch's validation digits, under the first and
-    the second title.
+    the second title. Each training run has its own picture, and so has each cell.
+
+    A cost that is infinite or not a number is marked at the picture's edge. One that
+    grows to twenty times the first makes the axis logarithmic above the first.
 
     Parameters
     ----------
@@ -44,19 +62,34 @@ class CostPlotter:
     """
 
     def __init__(self, *titles: str):
+        if not all(isinstance(t, str) for t in titles) or len({*titles}) < len(titles):
+            raise ValueError(
+                "titles must be strings, and differ, as in "
+                f'CostPlotter("training cost", "validation cost"), not {titles}'
+            )
         self.titles = titles or ("training cost", "validation cost")
         self.reset()
 
-    def append(self, title: str, step: int, value: float) -> None:
-        """Add a point to a curve."""
-        if title not in self._curves:
+    def append(self, title: str, step: float, value: float) -> None:
+        """Add a point to a curve.
+
+        A cell that is run again draws its curves anew: where the steps begin again, the
+        points that it had added the time before are forgotten.
+        """
+        if not isinstance(title, str) or title not in self._curves:
             raise ValueError(
                 f"there is no curve {title!r}; this plotter has "
                 f"{', '.join(map(repr, self.titles))}"
             )
-        steps, values = self._curves[title]
-        steps.append(step)
-        values.append(value)
+        step, value = real_number("step", step), real_number("value", value)
+        if not abs(step) <= LARGEST:
+            raise ValueError(f"step must be a finite number, not {step}")
+        point = _Point(int(step) if step.is_integer() else step, value, _cell())
+        for last in self._curves[title][-1:]:
+            if point.step <= last.step and point.cell not in (None, last.cell):
+                for points in self._curves.values():
+                    points[:] = [p for p in points if p.cell != last.cell]
+        self._curves[title].append(point)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> None:
         """Show the curves: in the notebook, in the terminal, or as a PNG file.
@@ -67,6 +100,13 @@ class CostPlotter:
             Where to write the picture, instead of showing it.
         """
         if path is not None:
+            path = home_path(path)
+            if path.is_dir():
+                raise IsADirectoryError(f"{path} is a folder; name a file in it")
+            if path.suffix.lower() not in ("", ".png"):
+                raise ValueError(
+                    f"{path}: the picture is a PNG; name it {path.stem}.png"
+                )
             with whole_file(path) as temporary:
                 temporary.write_bytes(self._draw())
         elif in_notebook():
@@ -76,21 +116,42 @@ class CostPlotter:
 
     def reset(self) -> None:
         """Forget all points; the next plot begins a new picture."""
-        self._curves: dict[str, tuple[list[int], list[float]]] = {
-            title: ([], []) for title in self.titles
-        }
+        self._curves: dict[str, list[_Point]] = {title: [] for title in self.titles}
         self._written = dict.fromkeys(self.titles, 0)
-        self._display: Any = None
-        self._rest_until = 0.0
         self._figure = self._blank()
+        self._start()
+
+    def _start(self) -> None:
+        """Begin a training run, and a picture of it."""
+        self._place: tuple[int, bool] = (0, False)
+        self._run: int | None = None  # the cell that it is in
+        self._lost = False
+        self._display: Any = None
+        self._shown_by: int | None = None
+        self._rest_until = 0.0
 
     def __call__(self, event: EndIteration | EndEpoch) -> None:
-        """Follow a training; see `Trainer.fit`."""
+        """Follow a training run; see `Trainer.fit`."""
+        # Batches learned from, and whether the epoch ended: it rises within a run. And
+        # fit returns before another cell runs.
+        reading = isinstance(event, EndIteration)
+        place, cell = (event.step + reading, not reading), _cell()
+        if place <= self._place or cell not in (None, self._run or cell):
+            self._start()
+            for title in self.titles[:2]:
+                self._curves[title].clear()
+                self._written[title] = 0
+        self._place, self._run = place, cell or self._run
+
         if isinstance(event, EndIteration):
             if event.step % EVERY:
                 return
-            self.append(self.titles[0], event.step, event.cost)
-            due = time.perf_counter() >= self._rest_until
+            cost = event.cost
+            self.append(self.titles[0], event.step, cost)
+            # Fit will end with an error, and no further event, when the cost is not
+            # finite: the first such reading is shown at once.
+            lost, self._lost = self._lost, self._lost or not math.isfinite(cost)
+            due = time.perf_counter() >= self._rest_until or self._lost > lost
         else:
             if event.validation is not None and len(self.titles) > 1:
                 self.append(self.titles[1], event.step, event.validation.cost)
@@ -102,49 +163,56 @@ class CostPlotter:
             self._rest_until = end + (end - start) * (1 / DRAWING_SHARE - 1)
 
     def _show(self) -> None:
-        """Draw in the notebook, always in the same place."""
+        """Draw in the notebook, always in the same place while the same cell runs."""
         from IPython.display import Image, display
 
-        latest = "; ".join(
-            f"{title} {values[-1]:.3f} at step {steps[-1]:,}"
-            for title, (steps, values) in self._curves.items()
-            if steps
-        )
-        words = f"Cost curves: {latest or 'no points yet'}"
+        words = "Cost curves: " + ("; ".join(self._told()) or "no points yet")
         # Not Image's own alt, which Colab's IPython 7 does not know.
         picture = Image(self._draw(), metadata={"alt": words})
-        if self._display is None:
+        cell = _cell()
+        if self._display is None or cell not in (None, self._shown_by):
+            # A cell that is run again has lost the display it had.
             self._display = display(picture, display_id=True)
+            self._shown_by = cell
         else:
             self._display.update(picture)
 
+    def _told(self) -> Iterator[str]:
+        """Say where each curve is, and since when it is no number."""
+        for title, points in self._curves.items():
+            for step, value, _ in points[-1:]:
+                yield f"{title} {_brief(value, 3)} at step {step:,}"
+            for what, places in _beyond(points).items():
+                if places != [points[-1].step]:
+                    yield f"first {what} at step {places[0]:,}"
+
     def _write(self) -> None:
         """Write the points that are new since the last time."""
-        for title, (steps, values) in self._curves.items():
-            new = slice(self._written[title], None)
-            for step, value in zip(steps[new], values[new], strict=True):
-                sys.stdout.write(f"step {step:,}: {title} {value:.4f}\n")
-            self._written[title] = len(steps)
+        for title, points in self._curves.items():
+            for step, value, _ in points[self._written[title] :]:
+                sys.stdout.write(f"step {step:,}: {title} {_brief(value)}\n")
+            self._written[title] = len(points)
         sys.stdout.flush()
 
     def _blank(self) -> "Figure":
         """Make axes with a line for each curve.
 
-        No pyplot: its figures would be shown again at the end of the cell. And before
-        the training, whose time the redrawing is a share of: this loads Matplotlib.
+        Before the training run, whose time the redrawing is a share of: this loads
+        Matplotlib.
         """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+
+        from ._figure import Figure
 
         figure = Figure(figsize=(6.4, 4), dpi=100)
         FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.11, 0.13, 0.86, 0.83))
+        axes = figure.add_axes((0.135, 0.13, 0.835, 0.83))
         axes.set(xlabel="step (batches)", ylabel="cost (nats)")
         axes.grid(alpha=0.3)
         for number, title in enumerate(self.titles):
             axes.plot(
                 *([], []),
-                color=(BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00")[number % 5],
+                color=COLORS[number % len(COLORS)],
                 marker=MARKERS[number % len(MARKERS)],
                 label=title,
             )
@@ -154,16 +222,82 @@ class CostPlotter:
     def _draw(self) -> bytes:
         """Draw a PNG; lines and axes were made once, and are moved."""
         axes = self._figure.axes[0]
-        for line, curve in zip(axes.lines, self._curves.values(), strict=True):
-            line.set_data(*curve)
-        axes.relim()
-        axes.autoscale_view()
-        if axes.dataLim.ymin > 0:
-            axes.set_ylim(bottom=0)
+        lines = axes.lines[: len(self.titles)]
+        for mark in axes.lines[len(self.titles) :]:
+            mark.remove()
+        firsts, sizes = [0.0], [0.0]
+        for line, points in zip(lines, self._curves.values(), strict=True):
+            steps = np.array([p.step for p in points], float)
+            values = np.array([p.value for p in points], float)
+            values[~(abs(values) <= LARGEST)] = np.nan
+            line.set_data(steps, values)
+            # A point without neighbours makes no line: a dot.
+            gaps = np.isnan(np.pad(values, 1, constant_values=np.nan))
+            alone = gaps[:-2] & ~gaps[1:-1] & gaps[2:]
+            if alone.any():
+                axes.plot(steps[alone], values[alone], ".", color=line.get_color())
+            for what, places in _beyond(points).items():
+                up = not what.startswith("-")
+                axes.plot(
+                    places,
+                    [up] * len(places),
+                    "x" if what == "nan" else "^" if up else "v",
+                    color=line.get_color(),
+                    label=f"first {what} at step {places[0]:,}",
+                    transform=axes.get_xaxis_transform(),
+                    clip_on=False,
+                )
+            finite = abs(values[~np.isnan(values)])
+            firsts, sizes = [*firsts, *finite[:1]], [*sizes, *finite]
+        self._scale(max(firsts), max(sizes))
         png = io.BytesIO()
         # Little compression and no tight box (which draws twice) save most of the time.
         self._figure.savefig(png, format="png", pil_kwargs={"compress_level": 1})
         return png.getvalue()
+
+    def _scale(self, first: float, largest: float) -> None:
+        """Make room for all points; if need be, with a logarithm above the first."""
+        axes, label = self._figure.axes[0], "cost (nats)"
+        if largest > EXPLODED * first > 1 / LARGEST:
+            # A fifth of the height, at least, is left to what is below.
+            part = max(1, math.log10(largest / first) / 4)
+            axes.set_yscale("symlog", linthresh=first, linscale=part)
+            label += f", logarithmic above {first:.3g}"
+        else:
+            axes.set_yscale("linear")
+        axes.set_ylabel(label)
+        axes.relim()
+        axes.autoscale_view()
+        if axes.dataLim.ymin > 0:
+            axes.set_ylim(bottom=0, auto=None)  # None: and scale again the next time
+        axes.legend(loc="best")
+
+
+def _cell() -> int | None:
+    """Give the number of the notebook's cell that runs, or None where there is none.
+
+    A thread goes on while other cells run, and belongs to none of them.
+    """
+    if threading.current_thread() is not threading.main_thread() or not in_notebook():
+        return None
+    number: int = sys.modules["IPython"].get_ipython().execution_count
+    return number
+
+
+def _brief(number: float, digits: int = 4) -> str:
+    """Write a number of any size in a few digits."""
+    usual = 1e-3 <= abs(number) < 1e6 or number == 0 or not math.isfinite(number)
+    return f"{number:.{digits}{'f' if usual else 'g'}}"
+
+
+def _beyond(points: Sequence[_Point]) -> dict[str, list[float]]:
+    """Find what has no place in a picture: what it is, and at which steps."""
+    found: dict[str, list[float]] = {}
+    for step, value, _ in points:
+        if not abs(value) <= LARGEST:
+            what = f"{value:.0e}" if math.isfinite(value) else f"{value}"
+            found.setdefault(what, []).append(step)
+    return found
 
 
 class CostLogger:
@@ -179,13 +313,13 @@ class CostLogger:
         self._stream = stream
 
     def __call__(self, event: EndIteration | EndEpoch) -> None:
-        """Follow a training; see `Trainer.fit`."""
+        """Follow a training run; see `Trainer.fit`."""
         stream = self._stream or sys.stdout
         if isinstance(event, EndIteration):
             if event.batch % EVERY:
                 return
             stream.write(
-                f"epoch {event.epoch}, batch {event.batch}: cost {event.cost:.4f}, "
+                f"epoch {event.epoch}, batch {event.batch}: cost {_brief(event.cost)}, "
                 f"accuracy {100 * event.accuracy:.1f} %\n"
             )
         else:
@@ -197,14 +331,18 @@ class CostLogger:
 
 
 def show_digits(
-    images: np.ndarray, titles: Iterable[object] | None = None, *, columns: int = 10
+    images: np.ndarray | torch.Tensor,
+    titles: Iterable[object] | None = None,
+    *,
+    columns: int = 10,
 ) -> "Figure":
     """Draw digits side by side.
 
     Parameters
     ----------
     images
-        uint8 (N, 28, 28); dark ink is drawn on light paper.
+        Grey levels from 0 to 255, (N, 28, 28), array or tensor; dark ink is drawn on
+        light paper. One image, (28, 28), will do, and so will `Digits`.
     titles
         What to write above each; N of anything.
     columns
@@ -215,26 +353,20 @@ def show_digits(
     matplotlib.figure.Figure
         As the last expression of a cell, it is shown.
     """
-    images = np.asarray(images)
-    if images.ndim != 3 or len(images) == 0:
-        raise ValueError(f"images must be (N, 28, 28) with N > 0, not {images.shape}")
-    titles = [""] * len(images) if titles is None else list(titles)
-    if len(titles) != len(images):
-        raise ValueError(f"there are {len(titles)} titles for {len(images)} images")
-    columns = min(columns, len(images))
-    rows = math.ceil(len(images) / columns)
-    height = 0.75 if not any(map(str, titles)) else 1.0
-    figure, grid = _figure((0.75 * columns, height * rows), rows, columns)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, image, title in zip(grid.flat, images, titles, strict=False):
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-        axes.set_title(title, fontsize=12, pad=3)
-    return figure
+    stack = _stack("images", images.images if isinstance(images, Digits) else images)
+    if not np.isfinite(stack).all():
+        raise ValueError("images must be grey levels from 0 to 255, not nan or inf")
+    if stack.dtype.kind in "bf" and stack.any() and stack.max() <= 3:
+        raise ValueError(
+            "images must be grey levels from 0 to 255, but these lie between "
+            f"{stack.min():.3g} and {stack.max():.3g}; undo their scaling first"
+        )
+    look = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
+    return _side_by_side("images", stack, titles, columns, **look)
 
 
 def show_maps(
-    maps: Iterable[np.ndarray | torch.Tensor],
+    maps: np.ndarray | torch.Tensor | Iterable[np.ndarray | torch.Tensor],
     titles: Iterable[object] | None = None,
     *,
     columns: int = 10,
@@ -244,7 +376,8 @@ def show_maps(
     Parameters
     ----------
     maps
-        Numbers (N, height, width), array or tensor; all share one scale.
+        Numbers (N, height, width), array or tensor; all share one scale. What is not
+        finite is left grey.
     titles
         What to write above each; N of anything.
     columns
@@ -255,23 +388,12 @@ def show_maps(
     matplotlib.figure.Figure
         As the last expression of a cell, it is shown.
     """
-    stack = np.stack([np.asarray(m, np.float32) for m in maps])
-    titles = [""] * len(stack) if titles is None else list(titles)
-    if stack.ndim != 3 or len(titles) != len(stack):
-        raise ValueError(
-            f"maps must be (N, height, width), not {stack.shape}, and have a title "
-            f"each, or none, not {len(titles)} in all"
-        )
-    columns = min(columns, len(stack))
-    rows = math.ceil(len(stack) / columns)
-    height = 1.0 if any(map(str, titles)) else 0.75
-    figure, grid = _figure((0.75 * columns, height * rows), rows, columns)
-    limit = float(np.abs(stack).max()) or 1.0
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, values, title in zip(grid.flat, stack, titles, strict=False):
-        axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axes.set_title(title, fontsize=12, pad=3)
+    stack = np.ma.masked_invalid(_stack("maps", maps).astype(np.float64))
+    limit = float(abs(stack).max() or 1)
+    look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    figure = _side_by_side("maps", stack, titles, columns, **look)
+    for image in (image for axes in figure.axes for image in axes.images):
+        image.set_cmap(image.get_cmap().with_extremes(bad="gray"))
     return figure
 
 
@@ -283,29 +405,89 @@ def show_recognition(recognition: Recognition) -> "Figure":
     recognition
         A `Recognition`.
     """
+    if not isinstance(recognition, Recognition):
+        raise ValueError(
+            "recognition must be what recognize gives, a Recognition, "
+            f"not a {type(recognition).__name__}"
+        )
     figure, [[left, right]] = _figure((6, 2.6), 1, 2)
-    left.imshow(recognition.image, cmap="gray_r", vmin=0, vmax=255)
+    left.imshow(to_array(recognition.image), cmap="gray_r", vmin=0, vmax=255)
     left.set(title="what the model sees", xticks=[], yticks=[])
     colors = [ORANGE if d == recognition.label else BLUE for d in range(10)]
-    right.bar(range(10), np.asarray(recognition.probabilities), color=colors)
+    right.bar(range(10), to_array(recognition.probabilities), color=colors)
     right.set(title=f"its answer: {recognition.label}", xlabel="digit")
     right.set(ylabel="probability", ylim=(0, 1), xticks=range(10))
     return figure
 
 
+def _stack(name: str, pictures: Any) -> np.ndarray:
+    """Give pictures as numbers (N, height, width), in whatever form they come."""
+    if isinstance(pictures, Iterable) and not hasattr(pictures, "shape"):
+        pictures = list(pictures)
+    try:
+        stack = to_array(pictures)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be alike, and numbers: {error}") from error
+    if stack.ndim == 2:
+        stack = stack[None]
+    elif stack.ndim == 4 and stack.shape[1] == 1:
+        stack = stack[:, 0]  # one channel, as networks take and give it
+    if stack.dtype.kind not in "biuf" or stack.ndim != 3 or stack.size == 0:
+        raise ValueError(
+            f"{name} must be numbers (N, height, width) with N > 0, "
+            f"not {stack.dtype} {stack.shape}"
+        )
+    if len(stack) > MOST_PICTURES:
+        raise ValueError(
+            f"{len(stack):,} {name} are too many to draw; choose {MOST_PICTURES:,} of "
+            f"them or fewer, as in {name}[:100]"
+        )
+    return stack
+
+
+def _side_by_side(
+    name: str,
+    stack: np.ndarray,
+    titles: Iterable[object] | None,
+    columns: int,
+    **look: Any,
+) -> "Figure":
+    """Draw pictures in rows."""
+    if isinstance(titles, torch.Tensor):
+        titles = to_array(titles)  # its numbers, not "tensor(7)"
+    try:
+        words = [""] * len(stack) if titles is None else [*map(str, titles)]
+    except TypeError:
+        raise ValueError(
+            f"titles must be one for each of the {name}, not {titles!r}"
+        ) from None
+    if len(words) != len(stack):
+        raise ValueError(
+            f"there are {len(words)} titles for {len(stack)} {name}; "
+            f"give a title to each, or none, not {len(words)} in all"
+        )
+    columns = min(whole_number("columns", columns, 1), len(stack))
+    rows = math.ceil(len(stack) / columns)
+    height = 1.0 if any(words) else 0.75
+    figure, grid = _figure((0.75 * columns, height * rows), rows, columns)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, picture, title in zip(grid.flat, stack, words, strict=False):
+        axes.imshow(picture, **look)
+        axes.set_title(title, fontsize=12, pad=3)
+    return figure
+
+
 def _judged(evaluation: Evaluation) -> str:
     """Say cost and accuracy in words."""
-    return f"cost {evaluation.cost:.4f}, accuracy {100 * evaluation.accuracy:.1f} %"
+    return f"cost {_brief(evaluation.cost)}, accuracy {100 * evaluation.accuracy:.1f} %"
 
 
 def _figure(
     size: tuple[float, float], rows: int, columns: int
 ) -> "tuple[Figure, np.ndarray]":
     """Make a figure for a cell's last expression."""
-    from matplotlib import pyplot as plt  # here: this makes Jupyter able to show it
+    from ._figure import Figure
 
-    figure, grid = plt.subplots(
-        rows, columns, figsize=size, squeeze=False, layout="constrained"
-    )
-    plt.close(figure)  # or Jupyter would show it twice
-    return figure, grid
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)

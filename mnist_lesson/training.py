@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import checkpoints
-from ._values import home_path, number, whole_number
+from ._values import home_path, real_number, whole_number
 from .checkpoints import Checkpoint
 from .data import Digits, to_input
 from .devices import RandomNumbers, autocast, find_device, input_format, pick_device
@@ -72,9 +72,9 @@ class Trainer:
         device: torch.device | str | None = None,
     ):
         want_module("Trainer", model)
-        self.learning_rate = number("learning_rate", learning_rate)
-        self.momentum = number("momentum", momentum)
-        self.weight_decay = number("weight_decay", weight_decay)
+        self.learning_rate = real_number("learning_rate", learning_rate)
+        self.momentum = real_number("momentum", momentum)
+        self.weight_decay = real_number("weight_decay", weight_decay)
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, not {learning_rate}")
         if not 0 <= self.momentum < 1:

@@ -1,3 +1,7 @@
+import contextlib
+import sys
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -290,3 +294,188 @@ def spoil(*arguments):
 def test_bad_input_gets_a_hint(check, function, hint):
     verdict = check(function)
     assert not verdict and hint in repr(verdict) and "\n" not in repr(verdict)
+
+
+def parts(wrap):
+    """Wrap an answer, or each of its two parts."""
+    return lambda answer: (
+        tuple(map(wrap, answer))
+        if isinstance(answer, tuple) and isinstance(answer[0], torch.Tensor)
+        else wrap(answer)
+    )
+
+
+def tensor(answer):
+    """Any right answer as one tensor."""
+    return torch.as_tensor(np.asarray(answer, dtype=np.float32))
+
+
+def backwards(answer):
+    """The same numbers in an array whose strides are all negative."""
+    flipped = np.flip(tensor(answer).numpy()).copy()
+    return np.flip(flipped)
+
+
+def leaf(answer):
+    return tensor(answer).requires_grad_()
+
+
+WRAPPINGS = {
+    "a tensor that wants a gradient": leaf,
+    "a parameter": lambda a: torch.nn.Parameter(tensor(a)),
+    "a result of a graph": lambda a: leaf(a) * 1,
+    "float64": lambda a: tensor(a).double(),
+    "float16": lambda a: tensor(a).half(),
+    "bfloat16": lambda a: tensor(a).bfloat16(),
+    "sparse": lambda a: tensor(a).to_sparse(),
+    "a view of negated numbers": lambda a: torch._neg_view(-tensor(a)),
+    "not contiguous": lambda a: torch.stack([tensor(a)] * 2, -1)[..., 0],
+    "an array": lambda a: tensor(a).numpy(),
+    "an array of float16": lambda a: tensor(a).numpy().astype(np.float16),
+    "an array that runs backwards": backwards,
+    "big-endian": lambda a: tensor(a).numpy().astype(">f4"),
+    "read-only": lambda a: np.broadcast_to(tensor(a), tensor(a).shape),
+    "lists": lambda a: tensor(a).tolist(),
+    "a list of tensors": lambda a: [*leaf(a)] if tensor(a).ndim else leaf(a),
+    "a tuple of arrays": lambda a: (*tensor(a).numpy(),) if tensor(a).ndim else a,
+    "long doubles": lambda a: tensor(a).numpy().astype(np.longdouble),
+    "fractions": lambda a: np.vectorize(Fraction, "O")(tensor(a).double().numpy()),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant")
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+@pytest.mark.parametrize("check", CHECKS)
+def test_right_is_right_in_whatever_form(check, wrapping):
+    wrap, right = parts(WRAPPINGS[wrapping]), CHECKS[check]["Right"]
+    assert str(check(lambda *a: wrap(right(*a)))).startswith("Right")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_numbers_of_little_precision_are_told_apart_as_well_as_can_be(check):
+    """A mistake in half precision is not taken for the right answer beside it."""
+    for hint, function in CHECKS[check].items():
+        verdict = check(lambda *a, f=function: parts(lambda x: tensor(x).half())(f(*a)))
+        assert bool(verdict) == (hint == "Right"), (hint, verdict)
+
+
+@contextlib.contextmanager
+def default_dtype():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+SURROUNDINGS = {
+    "no gradient": torch.no_grad,
+    "inference": torch.inference_mode,
+    "float64": default_dtype,
+    "another device": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu"),
+}
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS)
+@pytest.mark.parametrize("check", CHECKS)
+def test_right_is_right_wherever_it_is_checked(check, surroundings):
+    with SURROUNDINGS[surroundings]():
+        verdict = check(CHECKS[check]["Right"])
+    assert verdict, verdict
+
+
+def test_an_answer_may_come_from_autograd_where_there_is_none():
+    def slope(a):
+        a.requires_grad_()
+        a.sigmoid().sum().backward()
+        return a.grad
+
+    with torch.no_grad():
+        assert checks.sigmoid_gradient(slope)
+        assert not torch.is_grad_enabled()
+
+
+def test_functions_of_arrays_and_of_tensors_are_both_right():
+    """Whichever the check hands over: it is the numbers that count."""
+
+    def softmax(logits):
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def centre(ink):
+        places = torch.nonzero(ink).float()
+        return (places * ink[ink > 0][:, None]).sum(dim=0) / ink.sum()
+
+    assert checks.softmax(softmax)
+    assert checks.centre_of_mass(centre)
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def fail(error):
+    def function(*arguments):
+        raise error
+
+    return function
+
+
+def deep(*arguments):
+    return deep(*arguments)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (fail(Mute()), "raised Mute."),
+        (fail(SystemExit(2)), "raised SystemExit: 2"),
+        (fail(ValueError("long " * 1000)), "raised ValueError: long long"),
+        (lambda *a: sys.exit(), "raised SystemExit."),
+        (deep, "raised RecursionError"),
+        (lambda *a: torch.ones(3, device="meta"), 'on the device "meta"'),
+        (lambda *a: torch.ones(3) * 1j, "complex"),
+        (lambda *a: 1j, "complex"),
+        (lambda *a: np.array(["1", "2"]), "gives a ndarray"),
+        (lambda *a: {"a": 1}, "gives a dict"),
+        (lambda *a: {1, 2}, "gives a set"),
+        (lambda *a: (x for x in (1, 2)), "gives a generator"),
+        (lambda *a: object(), "gives a object"),
+        (lambda *a: torch.nn.ReLU, "gives a type"),
+        (lambda *a: torch.nn.ReLU(), "gives a ReLU"),
+        (lambda *a: [None, None], "not numbers"),
+        (lambda *a: ["a", "b"], "not numbers"),
+        (lambda *a: True, "Not yet"),
+        (lambda *a: torch.tensor(float("inf")), "Not yet"),
+        (lambda *a: [], "Not yet"),
+        (torch.nn.Softmax, "hand over a function, not the class Softmax"),
+        (torch.nn.Linear(3, 3), "raised"),
+    ],
+)
+def test_whatever_a_function_does_there_is_a_hint(check, function, hint):
+    verdict = check(function)
+    assert not verdict and hint in str(verdict)
+    assert "\n" not in str(verdict) and len(str(verdict)) < 500
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_stop_button_stops(check):
+    with pytest.raises(KeyboardInterrupt):
+        check(fail(KeyboardInterrupt()))
+
+
+def numpys():
+    """The state of NumPy's global generator, which tutorials still use."""
+    return np.random.get_state()[1].tolist()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_leaves_all_as_it_was(check):
+    before = torch.get_rng_state(), numpys()
+    with default_dtype():
+        check(CHECKS[check]["Right"])
+        assert torch.get_default_dtype() == torch.float64
+    check(fail(ValueError()))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert numpys() == before[1]
