@@ -30,6 +30,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Prepare the environment, which the notebooks' kernels inherit."""
+    # What tests read from programs in Python is UTF-8, also where Windows' pages rule.
+    os.environ["PYTHONIOENCODING"] = "utf-8"
     if config.getoption("--sample"):
         os.environ.pop("MNIST_LESSON_DATA", None)
         # An empty cache, on Linux (XDG_CACHE_HOME) and elsewhere (HOME) …

@@ -3,7 +3,6 @@ import gzip
 import http.server
 import os
 import select
-import signal
 import socket
 import struct
 import subprocess
@@ -270,7 +269,7 @@ def test_killed_while_downloading(nowhere, mirror, tmp_path):
     with serve(mirror, Slow) as url:
         process = subprocess.Popen([sys.executable, "-c", code, nowhere, url])
         assert started.wait(60)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
     left = [path for path in nowhere.rglob("*") if path.name in NAMES]
     assert left == []
@@ -298,7 +297,7 @@ def test_progress_is_shown_in_a_terminal(nowhere, mirror):
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
     process = subprocess.Popen(
         [sys.executable, "-c", code, nowhere, data.MIRRORS[0], *data.SHA256.values()],
-        stderr=theirs, stdout=subprocess.PIPE, text=True,
+        stderr=theirs, stdout=subprocess.PIPE, encoding="utf-8",
     )  # fmt: skip
     shown = b""
     while process.poll() is None or select.select([ours], [], [], 0)[0]:

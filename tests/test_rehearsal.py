@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc):
 
 
 def run(*command, **options):
-    options = {"capture_output": True, "text": True, "check": True} | options
+    options = {"capture_output": True, "encoding": "utf-8", "check": True} | options
     return subprocess.run(command, **options).stdout
 
 
@@ -129,12 +129,16 @@ def machine(request, tmp_path_factory, pip):
     site = Path(sysconfig.get_path("purelib", vars={"base": folder}))
     (site / "google" / "colab").mkdir(parents=True)
     (site / "google" / "colab" / "__init__.py").touch()
-    (site / "colab.pth").write_text("import google.colab")  # so that Colab is noticed
+    (site / "colab.pth").write_text(
+        "import google.colab", "utf-8"
+    )  # so that Colab is noticed
     start = [f"{folder}/bin/python", "-m", "ipykernel_launcher"]
     spec = {"argv": [*start, "-f", "{connection_file}"], "display_name": "Colab"}
     kernel = folder / "share" / "jupyter" / "kernels" / "colab"
     kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text(json.dumps(spec | {"language": "python"}))
+    (kernel / "kernel.json").write_text(
+        json.dumps(spec | {"language": "python"}), "utf-8"
+    )
     return folder
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -19,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 def test_ruff(command):
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *command, "--no-cache", "."],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -44,10 +45,12 @@ def test_every_public_name_has_a_docstring():
         assert getattr(mnist_lesson, name).__doc__, name
 
 
-def test_the_terms_in_make_help_are_targets():
+def test_the_terms_in_make_help_are_targets(program):
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^(\w+):", makefile, re.M)) - {"help"}
-    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        [program("make")], cwd=ROOT, capture_output=True, encoding="utf-8"
+    ).stdout
     assert set(re.findall(r"^make (\w+)", listed, re.M)) == targets
 
 
@@ -76,29 +79,36 @@ def test_jupyter_book_stays_below_2():
 
 
 @pytest.fixture
-def commit(tmp_path):
-    """Copy what git keeps, with this environment as its .venv, and run the hooks."""
-    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True)
+def commit(tmp_path, program):
+    """Copy what git keeps, and run the hooks there, in this environment, activated."""
+    done = subprocess.run(
+        [program("git"), "ls-files", "-z"], cwd=ROOT, capture_output=True
+    )
     if done.returncode:
         pytest.skip("not in a git checkout")
     for name in filter(None, done.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
+    path = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]
 
     def git(*arguments):
         environment = {k: v for k, v in os.environ.items() if "GIT_" not in k}
         environment["PRE_COMMIT_HOME"] = str(tmp_path / ".git" / "pre-commit")
+        environment["PATH"] = path
         return subprocess.run(
-            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True
+            arguments,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
         )
 
     git("git", "init", "--quiet")
 
     def run():
-        git("git", "add", "--all", "--force", ".", ":!.venv")
-        return git(".venv/bin/pre-commit", "run", "--all-files")
+        git("git", "add", "--all", "--force", ".")
+        return git(sys.executable, "-m", "pre_commit", "run", "--all-files")
 
     run.folder = tmp_path
     return run
@@ -115,11 +125,11 @@ def test_each_hook_passes_and_can_fail(commit):
     chapter.write_text(
         text.replace('"metadata": {}', '"metadata": {"a": 1}', 1), "utf-8"
     )
-    (folder / "lint.py").write_text("import os\n")
-    (folder / "format.py").write_text("a = ( 1 )\n")
-    (folder / ".github" / "spelling.md").write_text("To rec" + "ieve.\n")
-    (folder / "wrong.yml").write_text("a: [1\n")
-    (folder / "merge.md").write_text("<<<<<<< ours\n")
+    (folder / "lint.py").write_text("import os\n", "utf-8")
+    (folder / "format.py").write_text("a = ( 1 )\n", "utf-8")
+    (folder / ".github" / "spelling.md").write_text("To rec" + "ieve.\n", "utf-8")
+    (folder / "wrong.yml").write_text("a: [1\n", "utf-8")
+    (folder / "merge.md").write_text("<<<<<<< ours\n", "utf-8")
     (folder / "large").write_bytes(bytes(2_000_000))
     done = commit()
     assert len(re.findall(r"\.Failed$", done.stdout, re.M)) == hooks > 0, done.stdout
