@@ -41,7 +41,7 @@ def pytest_configure(config):
         os.environ.update(OFFLINE)
     elif folder := os.environ.get("MNIST_LESSON_DATA"):
         # Notebooks run in their own folder: a relative path must not depend on where.
-        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).absolute())
+        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).expanduser().absolute())
 
 
 # A proxy where nobody listens: every connection fails at once.
