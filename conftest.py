@@ -34,9 +34,10 @@ def pytest_configure(config):
     os.environ["PYTHONIOENCODING"] = "utf-8"
     if config.getoption("--sample"):
         os.environ.pop("MNIST_LESSON_DATA", None)
-        # An empty cache, on Linux (XDG_CACHE_HOME) and elsewhere (HOME) …
+        # An empty cache, on Linux, on a Mac (HOME) and on Windows …
         empty = tempfile.mkdtemp(prefix="no-cache-")
-        os.environ.update(XDG_CACHE_HOME=empty, HOME=empty, LOCALAPPDATA=empty)
+        os.environ.update(XDG_CACHE_HOME=empty, HOME=empty)
+        os.environ["WIN_PD_OVERRIDE_LOCAL_APPDATA"] = empty
         # … and no network.
         os.environ.update(OFFLINE)
     elif folder := os.environ.get("MNIST_LESSON_DATA"):

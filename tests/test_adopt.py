@@ -118,7 +118,8 @@ def test_every_file_has_the_address_of_pyproject(checkout):
 def test_adopting_moves_the_address_everywhere_and_back(checkout):
     old = address(checkout)
     before = tracked(checkout), outputs(checkout)
-    done = run(checkout, NEW)
+    # What it says can be shown on any terminal.
+    done = run(checkout, NEW, env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert f"The address is now https://github.com/{NEW}, in " in done.stdout
     home = f"https://{HOST}/digits.course_2/"
@@ -259,6 +260,11 @@ def test_outside_a_git_checkout_adopt_says_so(checkout):
     done = run(checkout, NEW, env=ENVIRONMENT | above)
     assert done.returncode != 0 and "is not a git checkout" in done.stderr
     assert address(checkout) != NEW
+
+
+def test_without_git_adopt_says_so(checkout):
+    done = run(checkout, NEW, env=ENVIRONMENT | {"PATH": str(checkout)})
+    assert done.returncode != 0 and done.stderr.startswith("git is not installed: ")
 
 
 def test_a_pyproject_without_the_address_is_named(checkout):
