@@ -1,6 +1,7 @@
 """The Makefile: it names folders and chapters as people do."""
 
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def make(tmp_path, program):
     """Run make in a folder whose name has a space; programs say how they are called."""
+    if os.name == "nt":
+        pytest.skip("the Makefile is for Linux and Macs")
     folder = tmp_path / "my course"
     (folder / ".venv" / "bin").mkdir(parents=True)
     for name in "Makefile", "pyproject.toml", "requirements.txt":
@@ -38,6 +41,12 @@ def make(tmp_path, program):
 
     make.folder = folder
     return make
+
+
+def test_the_terms_in_make_help_are_targets(make):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^(\w+):", makefile, re.M)) - {"help"}
+    assert set(re.findall(r"^make (\w+)", make().stdout, re.M)) == targets
 
 
 @pytest.mark.parametrize("folder", ["/my own digits", "../my digits", "~/my digits"])

@@ -45,15 +45,6 @@ def test_every_public_name_has_a_docstring():
         assert getattr(mnist_lesson, name).__doc__, name
 
 
-def test_the_terms_in_make_help_are_targets(program):
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^(\w+):", makefile, re.M)) - {"help"}
-    listed = subprocess.run(
-        [program("make")], cwd=ROOT, capture_output=True, encoding="utf-8"
-    ).stdout
-    assert set(re.findall(r"^make (\w+)", listed, re.M)) == targets
-
-
 def test_version_and_citation_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")

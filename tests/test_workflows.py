@@ -85,6 +85,17 @@ def test_what_a_job_calls_exists(job):
             assert (ROOT / file).is_file(), file
 
 
+def test_windows_and_macs_run_what_the_readme_says():
+    """They have no make; only the environment is made by an action instead."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    [block] = re.findall(r"^Without `make`.*?```sh\n(.*?)```", readme, re.M | re.S)
+    commands = [line.split("#")[0].strip() for line in block.splitlines()]
+    tests = yaml.safe_load((GITHUB / "workflows" / "tests.yml").read_text("utf-8"))
+    job = tests["jobs"]["without-make"]
+    assert job["strategy"]["matrix"]["system"] == ["windows", "macos"]
+    assert scripts(job) == commands[2:] != []
+
+
 @pytest.mark.parametrize("job", list(jobs()))
 def test_shellcheck_finds_nothing(job, program, tmp_path):
     for script in scripts(job):
