@@ -1,5 +1,6 @@
 """Ruff, the package's size, and what the project says about itself."""
 
+import ast
 import os
 import re
 import shutil
@@ -125,3 +126,28 @@ def test_each_hook_passes_and_can_fail(commit):
     done = commit()
     assert len(re.findall(r"\.Failed$", done.stdout, re.M)) == hooks > 0, done.stdout
     assert chapter.read_text("utf-8") == text
+
+
+def encoded(call):
+    """Tell whether a call that reads or writes text says in which encoding."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if name in ("read_text", "write_text"):
+        return "encoding" in given or len(call.args) > (name == "write_text")
+    if isinstance(call.func, ast.Name) and name == "open":
+        mode = [*call.args[1:2], given.get("mode")][0]
+        return "encoding" in given or "b" in getattr(mode, "value", "")
+    return getattr(given.get("text"), "value", None) is not True or "encoding" in given
+
+
+def test_no_text_is_in_the_systems_own_encoding():
+    """On Windows, that is not UTF-8."""
+    folders = "tests", "tools", "mnist_lesson", "benchmarks", "book/_ext"
+    paths = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            assert not isinstance(node, ast.Call) or encoded(node), (
+                f"{path.name}, line {node.lineno}: name the encoding"
+            )
+    for wrong in "open(x)", "open(x, 'w')", "p.write_text(x)", "run(x, text=True)":
+        assert not encoded(ast.parse(wrong).body[0].value)
