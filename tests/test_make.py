@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# A make that runs these tests must not lend what it was given to them.
+LENT = {"ARGS", "CHAPTER", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "REPO"}
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in LENT}
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def make(tmp_path, program):
     def make(*arguments, **environment):
         return subprocess.run(
             [program("make"), *arguments], cwd=folder, capture_output=True,
-            encoding="utf-8", env=os.environ | environment,
+            encoding="utf-8", env=ENVIRONMENT | environment,
         )  # fmt: skip
 
     make.folder = folder
