@@ -33,7 +33,7 @@ def program():
     return program
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def symlink():
     """Make a symbolic link; without the privilege, which Windows asks for, skip."""
 
@@ -91,7 +91,7 @@ def browser():
                 yield browser
                 browser.close()
                 return
-    pytest.skip(f"no browser is installed; tried {', '.join([*BROWSERS, *CHANNELS])}")
+    pytest.skip("no browser is installed: neither Chromium nor Chrome nor Edge")
 
 
 @pytest.fixture

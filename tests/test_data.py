@@ -269,7 +269,7 @@ def test_killed_while_downloading(nowhere, mirror, tmp_path):
     with serve(mirror, Slow) as url:
         process = subprocess.Popen([sys.executable, "-c", code, nowhere, url])
         assert started.wait(60)
-        process.kill()
+        os.kill(process.pid, 9)  # on Windows, too
         process.wait()
     left = [path for path in nowhere.rglob("*") if path.name in NAMES]
     assert left == []

@@ -110,8 +110,10 @@ def internet(tmp_path_factory, pip):
 
 
 @pytest.fixture(scope="module")
-def machine(request, tmp_path_factory, pip):
+def machine(request, tmp_path_factory, pip, program, symlink):
     """Make an environment like Colab's, as far as we need it; give its folder."""
+    program("git")
+    symlink(tmp_path_factory.mktemp("needed") / "link", "anywhere")
     python = ">={}.{}".format(*sys.version_info[:2])
     if request.param == "newest":
         wanted = [*PREINSTALLED, "ipykernel"]
