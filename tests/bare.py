@@ -7,7 +7,6 @@ that nobody has, and no program is found but by its full path.
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 
 
@@ -16,18 +15,10 @@ def refused(*args, **kwargs):
     raise OSError(22, "A required privilege is not held by the client")
 
 
-def send_signal(process, number):
-    """Know no other way to end a process than to kill it."""
-    if number != signal.SIGTERM:
-        raise ValueError(f"Unsupported signal: {number}")
-    process.terminate()
-
-
 for module in "fcntl", "grp", "pty", "pwd", "resource", "termios", "tty":
     sys.modules[module] = None
 for place, name in (os, "fork"), (os, "mkfifo"), (os, "openpty"), (signal, "SIGKILL"):
     if hasattr(place, name):
         delattr(place, name)
 os.symlink = pathlib.Path.symlink_to = refused
-subprocess.Popen.send_signal = send_signal
 os.environ["PATH"] = os.devnull

@@ -255,7 +255,7 @@ def test_an_address_that_a_file_names_already_is_refused(checkout):
 
 
 def test_outside_a_git_checkout_adopt_says_so(checkout):
-    shutil.rmtree(checkout / ".git")
+    (checkout / ".git").rename(checkout / "git")
     above = {"GIT_CEILING_DIRECTORIES": str(checkout.parent)}
     done = run(checkout, NEW, env=ENVIRONMENT | above)
     assert done.returncode != 0 and "is not a git checkout" in done.stderr

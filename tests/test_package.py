@@ -119,7 +119,7 @@ def machine(tmp_path, symlink):
     for path in here.iterdir():
         if "mnist_lesson" not in path.name:
             symlink(others / path.name, path)
-    venv.create(tmp_path / "venv", symlinks=True)
+    venv.create(tmp_path / "venv", symlinks=os.name != "nt")
     paths = sysconfig.get_paths("venv", {"base": str(tmp_path / "venv")})
     Path(paths["purelib"], "others.pth").write_text(str(others), "utf-8")
     return Path(paths["scripts"], "python")
