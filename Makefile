@@ -4,9 +4,15 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALLED = .venv/installed
 
-# Notebooks run in their own folder: a relative path must not depend on where.
-ifdef MNIST_LESSON_DATA
-export MNIST_LESSON_DATA := $(abspath $(MNIST_LESSON_DATA))
+# One chapter alone is named by its file, its number or its title: 07_lenet, 7, lenet.
+ifdef CHAPTER
+NAME := $(basename $(notdir $(CHAPTER)))
+FORMS := $(NAME) $(NAME)_* 0$(NAME)_* ??_$(NAME)
+CHAPTERS := $(wildcard $(FORMS:%=notebooks/%.ipynb))
+ifndef CHAPTERS
+$(error no chapter is called $(CHAPTER); there are \
+	$(sort $(basename $(notdir $(wildcard notebooks/*.ipynb)))))
+endif
 endif
 
 .PHONY: help book test notebooks rehearse execute results bench serve links adopt clean
@@ -14,9 +20,11 @@ endif
 help:
 	@echo "make book       build the book"
 	@echo "make test       run all tests, every notebook included"
-	@echo "make notebooks  run the notebooks only (ARGS=--sample: on the sample, offline)"
+	@echo "make notebooks  run the notebooks only (ARGS=--sample: on the sample, offline;"
+	@echo "                CHAPTER=07_lenet: one alone)"
 	@echo "make rehearse   run the notebooks as in Colab, with the oldest packages and the newest"
 	@echo "make execute    run the notebooks on full MNIST and store what comes out"
+	@echo "                (CHAPTER=07_lenet: one alone)"
 	@echo "make results    measure what the book quotes (about two hours, resumable)"
 	@echo "make bench      compare speeds"
 	@echo "make serve      build the book and serve it on http://localhost:8000"
@@ -39,13 +47,13 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest --nbval $(ARGS)
 
 notebooks: $(INSTALLED)
-	$(BIN)/python -m pytest --nbval notebooks $(ARGS)
+	$(BIN)/python -m pytest --nbval $(or $(CHAPTERS),notebooks) $(ARGS)
 
 rehearse: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_rehearsal.py --rehearse $(ARGS)
 
 execute: $(INSTALLED)
-	$(BIN)/python tools/execute.py
+	$(BIN)/python tools/execute.py $(CHAPTERS)
 
 results: $(INSTALLED)
 	$(BIN)/python tools/results.py

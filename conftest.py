@@ -30,16 +30,19 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Prepare the environment, which the notebooks' kernels inherit."""
+    # What tests read from programs in Python is UTF-8, also where Windows' pages rule.
+    os.environ["PYTHONIOENCODING"] = "utf-8"
     if config.getoption("--sample"):
         os.environ.pop("MNIST_LESSON_DATA", None)
-        # An empty cache, on Linux (XDG_CACHE_HOME) and elsewhere (HOME) …
+        # An empty cache, on Linux, on a Mac (HOME) and on Windows …
         empty = tempfile.mkdtemp(prefix="no-cache-")
-        os.environ.update(XDG_CACHE_HOME=empty, HOME=empty, LOCALAPPDATA=empty)
+        os.environ.update(XDG_CACHE_HOME=empty, HOME=empty)
+        os.environ["WIN_PD_OVERRIDE_LOCAL_APPDATA"] = empty
         # … and no network.
         os.environ.update(OFFLINE)
     elif folder := os.environ.get("MNIST_LESSON_DATA"):
         # Notebooks run in their own folder: a relative path must not depend on where.
-        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).absolute())
+        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).expanduser().absolute())
 
 
 # A proxy where nobody listens: every connection fails at once.

@@ -1,15 +1,14 @@
-"""The built book, a real browser to read it with, and small folders of digits."""
+"""The programs that tests run, the built book, a browser to read it with, and digits."""
 
 import shutil
 import subprocess
-import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-JUPYTER_BOOK = Path(sys.executable).parent / "jupyter-book"
 SOURCES = ["_config.yml", "_toc.yml", "book", "notebooks"]
 LABS = ROOT / "book" / "_static" / "labs"
 PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
@@ -19,6 +18,33 @@ PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
 <div data-lab="{name}">A figure.</div><div style="height: {below}px"></div></body>
 """
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# Where no command starts them, on Windows and Macs, Playwright knows their folders.
+CHANNELS = ("chrome", "msedge")
+
+
+@pytest.fixture(scope="session")
+def program():
+    """Find a program, of this environment first; without it, skip the test."""
+    scripts = sysconfig.get_path("scripts")
+
+    def program(name):
+        path = shutil.which(name, path=scripts) or shutil.which(name)
+        return path or pytest.skip(f"{name} is not installed on this machine")
+
+    return program
+
+
+@pytest.fixture(scope="session")
+def symlink():
+    """Make a symbolic link; without the privilege, which Windows asks for, skip."""
+
+    def symlink(path, target):
+        try:
+            path.symlink_to(target)
+        except OSError as error:
+            pytest.skip(f"symbolic links cannot be made on this machine: {error}")
+
+    return symlink
 
 
 @pytest.fixture
@@ -42,12 +68,12 @@ def copy_sources(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def book(copy_sources):
+def book(copy_sources, program):
     """Build the book."""
     folder = copy_sources()
     done = subprocess.run(
-        [JUPYTER_BOOK, "build", ".", "-W", "-n", "--keep-going"],
-        cwd=folder, capture_output=True, text=True,
+        [program("jupyter-book"), "build", ".", "-W", "-n", "--keep-going"],
+        cwd=folder, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder / "_build" / "html"
@@ -55,18 +81,24 @@ def book(copy_sources):
 
 @pytest.fixture(scope="session")
 def browser():
-    """Start Chromium or Chrome, without a window."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser is installed; tried {', '.join(BROWSERS)}")
-    from playwright.sync_api import sync_playwright
+    """Start Chromium, Chrome or Edge, without a window."""
+    from playwright.sync_api import Error, sync_playwright
 
+    paths = [path for path in map(shutil.which, BROWSERS) if path]
+    ways = [{"executable_path": path} for path in paths[:1]]
+    ways = ways or [{"channel": channel} for channel in CHANNELS]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
+        for way in ways:
+            try:
+                browser = playwright.chromium.launch(**way, args=["--no-sandbox"])
+            except Error as error:
+                if "is not found at" not in str(error):
+                    raise
+            else:
+                yield browser
+                browser.close()
+                return
+    pytest.skip("no browser is installed: neither Chromium nor Chrome nor Edge")
 
 
 @pytest.fixture

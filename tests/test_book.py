@@ -48,7 +48,7 @@ class Page(html.parser.HTMLParser):
 def test_every_page_is_there_and_no_other(book):
     assert len(PAGES) == 16
     made = {
-        str(path.relative_to(book).with_suffix(""))
+        path.relative_to(book).with_suffix("").as_posix()
         for path in book.rglob("*.html")
         if "_static" not in path.parts
     }

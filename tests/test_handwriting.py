@@ -257,7 +257,7 @@ def test_a_damaged_file_is_named(tmp_path, kind):
         noise(0.02).save(path, kind)
         path.write_bytes(path.read_bytes()[:3000])
     else:
-        path.write_text("" if kind == "empty" else "not a picture")
+        path.write_text("" if kind == "empty" else "not a picture", "utf-8")
     for file in (path, str(path), path.open("rb")):
         with pytest.raises(HandwritingError, match=f"digit.{kind} cannot be read"):
             load_digit(file)

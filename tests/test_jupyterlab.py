@@ -81,7 +81,7 @@ def jupyter(chapter, tmp_path):
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
     command += [f"--{name}={value}" for name, value in options.items()]
     log = tmp_path / "log"
-    with log.open("w") as file:
+    with log.open("wb") as file:
         server = subprocess.Popen(
             command, env=environment, stdout=file, stderr=subprocess.STDOUT
         )
@@ -93,8 +93,8 @@ def jupyter(chapter, tmp_path):
                 urllib.request.urlopen(f"{address}/api/status?token=secret")
                 break
             except OSError:
-                assert server.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
+                assert server.poll() is None, log.read_text("utf-8", "replace")
+                assert time.monotonic() < deadline, log.read_text("utf-8", "replace")
                 time.sleep(0.1)
         yield f"{address}/lab/tree/{chapter.name}?token=secret"
     finally:

@@ -34,7 +34,8 @@ SCRIPT = """async () => {
 def framing(page, tmp_path):
     """Open a page that has loaded the page's framing."""
     path = tmp_path / "framing.html"
-    path.write_text(f'<!doctype html><script src="{LABS.as_uri()}/lab.js"></script>')
+    script = f'<script src="{LABS.as_uri()}/lab.js"></script>'
+    path.write_text(f"<!doctype html>{script}", "utf-8")
     page.goto(path.as_uri())
     page.evaluate(SCRIPT)
     return page

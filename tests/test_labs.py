@@ -21,7 +21,8 @@ def scratch(tmp_path):
 
 def test_a_lab_takes_the_place_of_its_fallback(lab, scratch):
     (scratch / "hello.js").write_text(
-        'lab.define("hello", (root) => root.append(lab.make("p", {}, "here")));'
+        'lab.define("hello", (root) => root.append(lab.make("p", {}, "here")));',
+        "utf-8",
     )
     page = lab("hello", folder=scratch)
     assert page.inner_text("[data-lab]") == "here"
@@ -29,7 +30,8 @@ def test_a_lab_takes_the_place_of_its_fallback(lab, scratch):
 
 def test_a_lab_is_loaded_only_when_it_comes_near(lab, scratch):
     (scratch / "far.js").write_text(
-        'window.loaded = true; lab.define("far", (root) => root.append("here"));'
+        'window.loaded = true; lab.define("far", (root) => root.append("here"));',
+        "utf-8",
     )
     page = lab("far", above=5_000, folder=scratch, wait=False)
     page.wait_for_timeout(300)
@@ -44,7 +46,7 @@ def test_a_lab_is_loaded_only_when_it_comes_near(lab, scratch):
 )
 def test_what_a_lab_stands_for_stays_when_it_fails(lab, scratch, script):
     if script:
-        (scratch / "broken.js").write_text(script)
+        (scratch / "broken.js").write_text(script, "utf-8")
     page = lab("broken", folder=scratch, wait=False)
     page.wait_for_selector(".lab-status")
     assert page.inner_text("[data-lab]").startswith("A figure.")
@@ -55,7 +57,8 @@ def test_nonsense_in_a_field_is_said_and_not_used(lab, scratch):
     (scratch / "field.js").write_text(
         """window.got = [];
         lab.define("field", (root) => root.append(lab.field("stride",
-            { min: 1, max: 5, whole: true, value: 2 }, (n) => window.got.push(n))));"""
+            { min: 1, max: 5, whole: true, value: 2 }, (n) => window.got.push(n))));""",
+        "utf-8",
     )
     page = lab("field", folder=scratch)
     for text in ("NaN", "", "1e999", "2.5", "9", "-3", "abc"):
@@ -72,7 +75,8 @@ def test_motion_runs_only_on_screen(lab, scratch):
         lab.define("motion", (root) => {
           root.append("here");
           lab.animation(root, () => window.frames_drawn++).start();
-        });"""
+        });""",
+        "utf-8",
     )
     page = lab("motion", folder=scratch)
     page.wait_for_function("window.frames_drawn > 5")

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
-JUPYTER_BOOK = Path(sys.executable).parent / "jupyter-book"
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -48,14 +46,14 @@ def command():
     return re.search(r"^links:.*\n\t\$\(BIN\)/jupyter-book (.*)$", makefile, re.M)[1]
 
 
-def check_links(folder):
+def check_links(folder, jupyter_book):
     """Run it; give what it says, and what became of each link."""
     environment = os.environ | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     for name in "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY":
         environment |= {name: NOBODY, name.lower(): NOBODY}
     done = subprocess.run(
-        [JUPYTER_BOOK, *command().split()],
-        cwd=folder, capture_output=True, text=True, env=environment,
+        [jupyter_book, *command().split()],
+        cwd=folder, capture_output=True, encoding="utf-8", env=environment,
     )  # fmt: skip
     report = next(folder.glob("_build/links/**/output.json")).read_text("utf-8")
     links = [json.loads(line) for line in report.splitlines()]
@@ -72,12 +70,12 @@ def texts(folder):
                 yield cell.source
 
 
-def test_every_link_is_checked_and_a_dead_one_is_named(copy_sources, host):
+def test_every_link_is_checked_and_a_dead_one_is_named(copy_sources, host, program):
     folder = copy_sources()
     page = folder / "book" / "credits.md"
     text = page.read_text("utf-8")
     page.write_text(f"{text}\n[one]({host}/here) [two]({host}/gone)\n", "utf-8")
-    done, status = check_links(folder)
+    done, status = check_links(folder, program("jupyter-book"))
     assert done.returncode != 0
     assert re.search(rf"broken.*{host}/gone.*404 Client Error", done.stdout)
     assert status[f"{host}/here"] == "working" and status[f"{host}/gone"] == "broken"
@@ -101,7 +99,7 @@ def test_every_link_is_checked_and_a_dead_one_is_named(copy_sources, host):
             assert status[url] == "ignored"
 
 
-def test_when_all_links_are_alive_nothing_fails(copy_sources, host):
+def test_when_all_links_are_alive_nothing_fails(copy_sources, host, program):
     folder = copy_sources()
     page = folder / "book" / "credits.md"
     page.write_text(f"{page.read_text('utf-8')}\n[one]({host}/here)\n", "utf-8")
@@ -110,6 +108,6 @@ def test_when_all_links_are_alive_nothing_fails(copy_sources, host):
     assert "linkcheck_ignore: [" in text
     text = text.replace("linkcheck_ignore: [", "linkcheck_ignore: ['https://', ")
     config.write_text(text, "utf-8")
-    done, status = check_links(folder)
+    done, status = check_links(folder, program("jupyter-book"))
     assert done.returncode == 0, done.stdout[-2000:]
     assert status[f"{host}/here"] == "working" and "broken" not in status.values()

@@ -79,7 +79,7 @@ def built(tmp_path_factory):
         copy(ROOT / name, folder / name)
     done = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "."],
-        cwd=folder, capture_output=True, text=True,
+        cwd=folder, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder / "dist"
@@ -112,23 +112,23 @@ def index(built):
 
 
 @pytest.fixture
-def machine(tmp_path):
+def machine(tmp_path, symlink):
     """Make an environment that has all of this one's packages but ours."""
     here, others = Path(sysconfig.get_path("purelib")), tmp_path / "others"
     others.mkdir()
     for path in here.iterdir():
         if "mnist_lesson" not in path.name:
-            (others / path.name).symlink_to(path)
-    venv.create(tmp_path / "venv", symlinks=True)
+            symlink(others / path.name, path)
+    venv.create(tmp_path / "venv", symlinks=os.name != "nt")
     paths = sysconfig.get_paths("venv", {"base": str(tmp_path / "venv")})
     Path(paths["purelib"], "others.pth").write_text(str(others), "utf-8")
     return Path(paths["scripts"], "python")
 
 
-def test_the_wheel_holds_what_git_tracks(built, wheel):
+def test_the_wheel_holds_what_git_tracks(built, wheel, program):
     done = subprocess.run(
-        ["git", "ls-files", "-z", "mnist_lesson"],
-        cwd=ROOT, capture_output=True, text=True,
+        [program("git"), "ls-files", "-z", "mnist_lesson"],
+        cwd=ROOT, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     if done.returncode:
         pytest.skip(f"this is not a git checkout: {done.stderr.strip()}")
@@ -170,7 +170,7 @@ def test_it_installs_from_an_index_and_works_anywhere(index, kind, machine, tmp_
     def run(*arguments):
         done = subprocess.run(
             [machine, *arguments],
-            cwd=tmp_path, env=environment, capture_output=True, text=True,
+            cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8",
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -208,7 +208,7 @@ print(*(name in sys.modules for name in ("matplotlib.figure", "matplotlib.pyplot
 mnist_lesson.figures
 print("matplotlib.pyplot" in sys.modules)
 """
-    output = subprocess.check_output([sys.executable, "-c", code], text=True)
+    output = subprocess.check_output([sys.executable, "-c", code], encoding="utf-8")
     package, plotter, figures = output.splitlines()
     standard = sys.stdlib_module_names
     assert set(package.split()) - standard <= {"mnist_lesson", "numpy", "PIL"}
@@ -229,6 +229,6 @@ def test_types_of_the_package_and_of_a_program_that_uses_it(tmp_path):
     program.write_text(USER, "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "mnist_lesson", program],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -187,7 +187,9 @@ def test_no_display_is_needed():
         "plotter.append('cost', 7, 0.5)\nplotter.plot()\n"
         "assert 'IPython' not in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8"
+    )
     assert re.fullmatch(r"step 7: cost 0\.5000\n", done.stdout), done.stderr
 
 

@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc):
 
 
 def run(*command, **options):
-    options = {"capture_output": True, "text": True, "check": True} | options
+    options = {"capture_output": True, "encoding": "utf-8", "check": True} | options
     return subprocess.run(command, **options).stdout
 
 
@@ -110,8 +110,10 @@ def internet(tmp_path_factory, pip):
 
 
 @pytest.fixture(scope="module")
-def machine(request, tmp_path_factory, pip):
+def machine(request, tmp_path_factory, pip, program, symlink):
     """Make an environment like Colab's, as far as we need it; give its folder."""
+    program("git")
+    symlink(tmp_path_factory.mktemp("needed") / "link", "anywhere")
     python = ">={}.{}".format(*sys.version_info[:2])
     if request.param == "newest":
         wanted = [*PREINSTALLED, "ipykernel"]
@@ -129,12 +131,16 @@ def machine(request, tmp_path_factory, pip):
     site = Path(sysconfig.get_path("purelib", vars={"base": folder}))
     (site / "google" / "colab").mkdir(parents=True)
     (site / "google" / "colab" / "__init__.py").touch()
-    (site / "colab.pth").write_text("import google.colab")  # so that Colab is noticed
+    (site / "colab.pth").write_text(
+        "import google.colab", "utf-8"
+    )  # so that Colab is noticed
     start = [f"{folder}/bin/python", "-m", "ipykernel_launcher"]
     spec = {"argv": [*start, "-f", "{connection_file}"], "display_name": "Colab"}
     kernel = folder / "share" / "jupyter" / "kernels" / "colab"
     kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text(json.dumps(spec | {"language": "python"}))
+    (kernel / "kernel.json").write_text(
+        json.dumps(spec | {"language": "python"}), "utf-8"
+    )
     return folder
 
 

@@ -1,10 +1,12 @@
 """Ruff, the package's size, and what the project says about itself."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -19,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 def test_ruff(command):
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *command, "--no-cache", "."],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -42,13 +44,6 @@ def test_every_public_name_has_a_docstring():
 
     for name in mnist_lesson.__all__:
         assert getattr(mnist_lesson, name).__doc__, name
-
-
-def test_the_terms_in_make_help_are_targets():
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^(\w+):", makefile, re.M)) - {"help"}
-    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True).stdout
-    assert set(re.findall(r"^make (\w+)", listed, re.M)) == targets
 
 
 def test_version_and_citation_agree():
@@ -76,29 +71,36 @@ def test_jupyter_book_stays_below_2():
 
 
 @pytest.fixture
-def commit(tmp_path):
-    """Copy what git keeps, with this environment as its .venv, and run the hooks."""
-    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True)
+def commit(tmp_path, program):
+    """Copy what git keeps, and run the hooks there, in this environment, activated."""
+    done = subprocess.run(
+        [program("git"), "ls-files", "-z"], cwd=ROOT, capture_output=True
+    )
     if done.returncode:
         pytest.skip("not in a git checkout")
     for name in filter(None, done.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
+    path = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]
 
     def git(*arguments):
         environment = {k: v for k, v in os.environ.items() if "GIT_" not in k}
         environment["PRE_COMMIT_HOME"] = str(tmp_path / ".git" / "pre-commit")
+        environment["PATH"] = path
         return subprocess.run(
-            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True
+            arguments,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
         )
 
     git("git", "init", "--quiet")
 
     def run():
-        git("git", "add", "--all", "--force", ".", ":!.venv")
-        return git(".venv/bin/pre-commit", "run", "--all-files")
+        git("git", "add", "--all", "--force", ".")
+        return git(sys.executable, "-m", "pre_commit", "run", "--all-files")
 
     run.folder = tmp_path
     return run
@@ -115,12 +117,37 @@ def test_each_hook_passes_and_can_fail(commit):
     chapter.write_text(
         text.replace('"metadata": {}', '"metadata": {"a": 1}', 1), "utf-8"
     )
-    (folder / "lint.py").write_text("import os\n")
-    (folder / "format.py").write_text("a = ( 1 )\n")
-    (folder / ".github" / "spelling.md").write_text("To rec" + "ieve.\n")
-    (folder / "wrong.yml").write_text("a: [1\n")
-    (folder / "merge.md").write_text("<<<<<<< ours\n")
+    (folder / "lint.py").write_text("import os\n", "utf-8")
+    (folder / "format.py").write_text("a = ( 1 )\n", "utf-8")
+    (folder / ".github" / "spelling.md").write_text("To rec" + "ieve.\n", "utf-8")
+    (folder / "wrong.yml").write_text("a: [1\n", "utf-8")
+    (folder / "merge.md").write_text("<<<<<<< ours\n", "utf-8")
     (folder / "large").write_bytes(bytes(2_000_000))
     done = commit()
     assert len(re.findall(r"\.Failed$", done.stdout, re.M)) == hooks > 0, done.stdout
     assert chapter.read_text("utf-8") == text
+
+
+def encoded(call):
+    """Tell whether a call that reads or writes text says in which encoding."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if name in ("read_text", "write_text"):
+        return "encoding" in given or len(call.args) > (name == "write_text")
+    if isinstance(call.func, ast.Name) and name == "open":
+        mode = [*call.args[1:2], given.get("mode")][0]
+        return "encoding" in given or "b" in getattr(mode, "value", "")
+    return getattr(given.get("text"), "value", None) is not True or "encoding" in given
+
+
+def test_no_text_is_in_the_systems_own_encoding():
+    """On Windows, that is not UTF-8."""
+    folders = "tests", "tools", "mnist_lesson", "benchmarks", "book/_ext"
+    paths = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            assert not isinstance(node, ast.Call) or encoded(node), (
+                f"{path.name}, line {node.lineno}: name the encoding"
+            )
+    for wrong in "open(x)", "open(x, 'w')", "p.write_text(x)", "run(x, text=True)":
+        assert not encoded(ast.parse(wrong).body[0].value)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 def execute(*arguments, **environment):
     return subprocess.run(
         [sys.executable, ROOT / "tools" / "execute.py", *arguments],
-        cwd=ROOT, capture_output=True, text=True, env=os.environ | environment,
+        cwd=ROOT, capture_output=True, encoding="utf-8", env=os.environ | environment,
     )  # fmt: skip
 
 
@@ -124,6 +124,6 @@ def test_the_sample_is_what_its_script_makes():
 def test_results_explains_itself(arguments):
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "results.py", *arguments],
-        capture_output=True, text=True,
+        capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode != 0 and "tools/results.py [--fill]" in done.stderr

@@ -12,7 +12,6 @@ import yaml
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
-BIN = Path(sys.executable).parent
 SCHEMAS = {
     "vendor.github-workflows": WORKFLOWS,
     "custom.github-workflows-require-timeout": WORKFLOWS,
@@ -25,7 +24,7 @@ SCHEMAS = {
 
 def run(*command, **options):
     return subprocess.run(
-        command, capture_output=True, text=True, **{"cwd": ROOT} | options
+        command, capture_output=True, encoding="utf-8", **{"cwd": ROOT} | options
     )
 
 
@@ -40,16 +39,17 @@ def scripts(job):
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_github_can_read_it(schema):
+def test_github_can_read_it(schema, program):
     assert SCHEMAS[schema]
-    done = run(BIN / "check-jsonschema", "--builtin-schema", schema, *SCHEMAS[schema])
+    check = [program("check-jsonschema"), "--builtin-schema", schema]
+    done = run(*check, *SCHEMAS[schema])
     assert done.returncode == 0, done.stdout
 
 
-def test_nothing_is_unsafe():
+def test_nothing_is_unsafe(program):
     """Actions pinned, no token left behind, no permission too many, no injection."""
     done = run(
-        BIN / "zizmor", "--offline", "--no-config", "--strict-collection",
+        program("zizmor"), "--offline", "--no-config", "--strict-collection",
         "--collect=all", "--persona=pedantic", GITHUB,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,24 +85,44 @@ def test_what_a_job_calls_exists(job):
             assert (ROOT / file).is_file(), file
 
 
+def test_windows_and_macs_run_what_the_readme_says():
+    """They have no make; only the environment is made by an action instead."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    [block] = re.findall(r"^Without `make`.*?```sh\n(.*?)```", readme, re.M | re.S)
+    commands = [line.split("#")[0].strip() for line in block.splitlines()]
+    tests = yaml.safe_load((GITHUB / "workflows" / "tests.yml").read_text("utf-8"))
+    job = tests["jobs"]["without-make"]
+    assert job["strategy"]["matrix"]["system"] == ["windows", "macos"]
+    assert scripts(job) == commands[2:] != []
+
+
 @pytest.mark.parametrize("job", list(jobs()))
-def test_shellcheck_finds_nothing(job):
+def test_shellcheck_finds_nothing(job, program, tmp_path):
     for script in scripts(job):
-        done = run(BIN / "shellcheck", "--shell=bash", "-", input=script)
+        (tmp_path / "script").write_text(script, "utf-8", newline="\n")
+        done = run(program("shellcheck"), "--shell=bash", tmp_path / "script")
         assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("path", [".ci/run", ".github/colab.sh"])
-def test_shellcheck_finds_nothing_in(path):
-    done = run(BIN / "shellcheck", path)
+def test_shellcheck_finds_nothing_in(path, program):
+    done = run(program("shellcheck"), path)
     assert done.returncode == 0, done.stdout
 
 
-GH = """#!{python}
+@pytest.fixture
+def bash(program):
+    """Find the shell that the scripts are for: GitHub runs them on Linux."""
+    if os.name == "nt":
+        pytest.skip("on Windows, bash may be another system's")
+    return program("bash")
+
+
+GH = """
 # Stands in for GitHub's own program: one issue at most, and what was asked of it.
 import json, os, pathlib, sys
 state = pathlib.Path(os.environ["STATE"])
-issues = json.loads(state.read_text()) if state.exists() else []
+issues = json.loads(state.read_text("utf-8")) if state.exists() else []
 command, action, *rest = sys.argv[1:]
 option = dict(zip(rest, rest[1:]))
 if (command, action) == ("issue", "list"):
@@ -111,28 +131,30 @@ if (command, action) == ("issue", "list"):
 elif (command, action) == ("issue", "create"):
     assert option["--label"] == "weekly"
     title, body = option["--title"], option["--body"]
-    issues.append({{"number": 41, "title": title, "said": [body]}})
+    issues.append({"number": 41, "title": title, "said": [body]})
 elif (command, action) == ("issue", "comment"):
     (issue,) = [i for i in issues if str(i["number"]) == rest[0]]
     issue["said"].append(option["--body"])
 else:
     assert (command, action) == ("label", "create") and "--force" in rest
-state.write_text(json.dumps(issues))
+state.write_text(json.dumps(issues), "utf-8")
 """
 
 
-def test_weekly_failures_go_to_one_issue(tmp_path):
+def test_weekly_failures_go_to_one_issue(tmp_path, bash):
     report = yaml.safe_load((GITHUB / "workflows" / "weekly.yml").read_text("utf-8"))
     job = report["jobs"]["report"]
     (script,) = scripts(job)
-    (tmp_path / "gh").write_text(GH.format(python=sys.executable), "utf-8")
+    (tmp_path / "gh.py").write_text(GH, "utf-8")
+    start = f"""#!/bin/sh\n'{sys.executable}' '{tmp_path}/gh.py' "$@"\n"""
+    (tmp_path / "gh").write_text(start, "utf-8")
     (tmp_path / "gh").chmod(0o755)
     told = dict.fromkeys(job["env"], "success") | {"RUN": "https://run", "STATE": "s"}
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     for failed in "COLAB", "LINKS":
         environment = os.environ | told | {failed: "failure", "PATH": path}
         # As GitHub runs it.
-        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+        command = [bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
         done = run(*command, cwd=tmp_path, env=environment)
         assert done.returncode == 0, done.stderr
     (issue,) = yaml.safe_load((tmp_path / "s").read_text("utf-8"))
@@ -180,8 +202,8 @@ esac
         (["bounded"], 1, "the bounds in pyproject.toml exclude what Colab brings"),
     ],
 )
-def test_colab_rehearsal_sees_failures(tmp_path, chapters, code, said):
-    repository = tmp_path / "repository"
+def test_colab_rehearsal_sees_failures(tmp_path, bash, program, chapters, code, said):
+    git, repository = program("git"), tmp_path / "repository"
     (repository / "notebooks").mkdir(parents=True)
     address = "https://github.com/nobody/nothing"
     (repository / "pyproject.toml").write_text(f'Repository = "{address}"\n', "utf-8")
@@ -196,6 +218,6 @@ def test_colab_rehearsal_sees_failures(tmp_path, chapters, code, said):
     environment = os.environ | {"HOME": str(tmp_path), "PATH": path}
     who = ["-c", "user.name=a", "-c", "user.email=a"]
     for command in ["init"], ["add", "."], [*who, "commit", "-m", "a"]:
-        run("git", *command, cwd=repository, env=environment)
-    done = run("bash", GITHUB / "colab.sh", repository, env=environment)
+        run(git, *command, cwd=repository, env=environment)
+    done = run(bash, GITHUB / "colab.sh", repository, env=environment)
     assert (done.returncode, said in done.stdout) == (code, True), done

@@ -18,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # Two hyphens in a row cannot be registered: nobody can put code at this address.
 PLACEHOLDER = ("your--account", "recognize-digits")
-USAGE = "name your repository, as in: make adopt REPO=account/name"
+USAGE = (
+    "name your repository, as in: make adopt REPO=account/name"
+    " (without make: python tools/adopt.py account/name)"
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -49,7 +52,7 @@ def main(arguments: list[str]) -> None:
     print(f"The address is now {where}, in {len(changed)} files.")
     if new != PLACEHOLDER:
         print(
-            "Next: commit; on GitHub, under Settings, Pages, choose “GitHub Actions” as"
+            "Next: commit; on GitHub, under Settings, Pages, choose 'GitHub Actions' as"
             f" the source; and push to main. That publishes the book at {home(new)}"
         )
 
@@ -131,6 +134,10 @@ def read_files() -> dict[Path, bytes]:
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
         ).stdout
+    except FileNotFoundError as error:
+        raise SystemExit(
+            "git is not installed: adopt asks it which files there are"
+        ) from error
     except (OSError, subprocess.CalledProcessError):
         listed = b""
     paths = [ROOT / os.fsdecode(name) for name in listed.split(b"\0") if name]

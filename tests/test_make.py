@@ -1,0 +1,121 @@
+"""The Makefile: it names folders and chapters as people do."""
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# A make that runs these tests must not lend what it was given to them.
+LENT = {"ARGS", "CHAPTER", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "REPO"}
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in LENT}
+
+
+@pytest.fixture
+def make(tmp_path, program):
+    """Run make in a folder whose name has a space; programs say how they are called."""
+    if os.name == "nt":
+        pytest.skip("the Makefile is for Linux and Macs")
+    folder = tmp_path / "my course"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for name in "Makefile", "pyproject.toml", "requirements.txt":
+        shutil.copy(ROOT / name, folder)
+    for name in "notebooks", "tools":
+        (folder / name).mkdir()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        (folder / "notebooks" / path.name).touch()
+    shutil.copy(ROOT / "tools" / "adopt.py", folder / "tools")
+    (folder / ".venv" / "installed").touch()
+    for name in "python", "jupyter-book":
+        path = folder / ".venv" / "bin" / name
+        path.write_text('#!/bin/sh\necho "$0 $*"\necho "$MNIST_LESSON_DATA"\n', "utf-8")
+        path.chmod(0o755)
+
+    def make(*arguments, **environment):
+        return subprocess.run(
+            [program("make"), *arguments], cwd=folder, capture_output=True,
+            encoding="utf-8", env=ENVIRONMENT | environment,
+        )  # fmt: skip
+
+    make.folder = folder
+    return make
+
+
+def test_the_terms_in_make_help_are_targets(make):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^(\w+):", makefile, re.M)) - {"help"}
+    assert set(re.findall(r"^make (\w+)", make().stdout, re.M)) == targets
+
+
+@pytest.mark.parametrize("folder", ["/my own digits", "../my digits", "~/my digits"])
+def test_the_digits_may_be_in_a_folder_with_spaces(make, folder):
+    for done in (
+        make("test", MNIST_LESSON_DATA=folder),
+        make("test", f"MNIST_LESSON_DATA={folder}"),
+    ):
+        assert done.stdout.splitlines()[-1] == folder
+
+
+@pytest.mark.parametrize(
+    ("folder", "found"),
+    [("my digits", "{here}/my digits"), ("~/my digits", "{home}/my digits")],
+)
+def test_notebooks_find_the_digits_from_their_own_folder(
+    tmp_path, monkeypatch, folder, found
+):
+    for name in "HOME", "USERPROFILE":
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("MNIST_LESSON_DATA", folder)
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
+    names = runpy.run_path(str(ROOT / "conftest.py"))
+    names["pytest_configure"](types.SimpleNamespace(getoption=lambda option: None))
+    found = found.format(here=Path.cwd(), home=tmp_path)
+    assert Path(os.environ["MNIST_LESSON_DATA"]) == Path(found)
+
+
+def test_the_book_may_be_built_in_a_folder_with_spaces(make):
+    done = make("book")
+    assert done.returncode == 0, done.stderr
+    assert f"The book is in {make.folder}/_build/html/index.html" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("named", "chapter"),
+    [
+        ("07_lenet", "07_lenet"), ("07", "07_lenet"), ("7", "07_lenet"),
+        ("lenet", "07_lenet"), ("notebooks/07_lenet.ipynb", "07_lenet"),
+        ("1", "01_digits"), ("10", "10_results"), ("digits", "01_digits"),
+    ],
+)  # fmt: skip
+def test_a_chapter_is_run_alone_by_its_name(make, named, chapter):
+    for target, command in ("notebooks", "pytest --nbval"), ("execute", "execute.py"):
+        [line] = make("-n", target, f"CHAPTER={named}").stdout.splitlines()
+        assert line.rstrip().endswith(f"{command} notebooks/{chapter}.ipynb")
+
+
+def test_without_a_name_all_chapters_are_run(make):
+    assert make("-n", "notebooks").stdout.rstrip().endswith("pytest --nbval notebooks")
+    assert make("-n", "execute").stdout.rstrip().endswith("tools/execute.py")
+
+
+@pytest.mark.parametrize("named", ["lenat", "11", "your own digit"])
+def test_a_chapter_that_there_is_not(make, named):
+    for target in "notebooks", "execute":
+        done = make(target, f"CHAPTER={named}")
+        assert done.returncode != 0 and done.stdout == ""
+        assert f"no chapter is called {named}; there are 01_digits " in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_adopt_passes_the_address_on(make):
+    for words, said in (
+        (["REPO=a b"], "a b is not of the"),
+        ([], "name your repository"),
+    ):
+        done = make("adopt", *words)
+        assert done.returncode != 0 and said in done.stderr
