@@ -1,4 +1,4 @@
-"""The programs that tests run, the built book, a browser to read it with, and digits."""
+"""Programs that tests run, the built book, a browser to read it with, and digits."""
 
 import shutil
 import subprocess

@@ -365,7 +365,7 @@ def test_a_cache_that_may_not_be_read(without_rights):
 def test_a_folder_that_may_not_be_read(without_rights):
     without_rights.mkdir()
     without_rights.chmod(0)
-    with pytest.raises(DataError, match="cannot be read.*Permission denied"):
+    with pytest.raises(DataError, match=r"cannot be read.*Permission denied"):
         load_mnist(without_rights)
 
 
@@ -438,7 +438,7 @@ def test_killed_while_downloading(nowhere, mirror):
     with serve(mirror, slow) as url:
         process = subprocess.Popen([sys.executable, "-c", code, nowhere, url])
         assert started.wait(60)
-        process.kill()
+        os.kill(process.pid, 9)  # on Windows, too
         process.wait()
     left = [path for path in nowhere.rglob("*") if path.name in NAMES]
     assert left == []
