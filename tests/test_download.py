@@ -365,7 +365,7 @@ def test_a_cache_that_may_not_be_read(without_rights):
 def test_a_folder_that_may_not_be_read(without_rights):
     without_rights.mkdir()
     without_rights.chmod(0)
-    with pytest.raises(DataError, match="cannot be read.*Permission denied"):
+    with pytest.raises(DataError, match=r"cannot be read.*Permission denied"):
         load_mnist(without_rights)
 
 
