@@ -1,7 +1,6 @@
 import copy
 import os
 import pickle
-import shutil
 import warnings
 from pathlib import Path
 
@@ -205,7 +204,12 @@ def test_files_that_do_not_belong_together(tmp_path, write_folder):
 
 def test_digits_select_like_numpy(sample):
     digits = sample.test
-    for index in (3, np.int64(3), slice(3, 4), [3], np.arange(len(digits)) == 3):
+    for index in (
+        *(3, np.int64(3), np.array(3), torch.tensor(3), torch.tensor([3])),
+        *([3], [torch.tensor(3)], range(3, 4), slice(3, 4), slice(torch.tensor(3), 4)),
+        *(np.arange(len(digits)) == 3, torch.arange(len(digits)) == 3),
+        np.array([3], ">i8"),
+    ):
         one = digits[index]
         assert isinstance(one, Digits) and len(one) == 1
         assert np.array_equal(one.images, digits.images[3:4])
@@ -214,6 +218,79 @@ def test_digits_select_like_numpy(sample):
     with pytest.raises(IndexError):
         digits[1000]
     assert [int(one.labels[0]) for one in digits[:12]] == digits.labels[:12].tolist()
+    for none in [], range(0), np.zeros(1000, bool), torch.zeros(1000, dtype=bool):
+        assert len(digits[none]) == 0
+    one = digits[3]
+    assert len(one[torch.tensor([True])]) == 1  # a mask, not the digit with number 1
+    assert len(one[torch.tensor([False])]) == 0
+
+
+@pytest.mark.parametrize(
+    "index",
+    [(3, 4), None, "3", 1.5, [1.5], True, [[1, 2]], torch.tensor(True), {1, 2}, int],
+)
+def test_digits_refuse_an_index_of_another_kind(sample, index):
+    with pytest.raises(
+        IndexError, match=r"selected by a whole number.*not by"
+    ) as error:
+        sample.test[index]
+    assert "\n" not in str(error.value)
+
+
+def as_people_have_them(array):
+    """The same values as arrays and tensors of every kind, and as a list of arrays."""
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    tensor = torch.from_numpy(array)
+    return (
+        *(frozen, array[::-1].copy()[::-1], np.asfortranarray(array), list(array)),
+        *(tensor, tensor.to_sparse(), list(tensor), tensor.flip(0).flip(0)),
+    )
+
+
+def test_digits_of_arrays_and_tensors_as_people_have_them(sample):
+    images, labels = sample.test.images[:9], sample.test.labels[:9]
+    more = labels.astype(">i4"), labels.astype(np.uint8), labels.tolist()
+    for given in as_people_have_them(images):
+        for names in (*as_people_have_them(labels), *more):
+            digits = Digits(given, names)
+            assert np.array_equal(digits.images, images)
+            assert np.array_equal(digits.labels, labels)
+            assert digits.labels.dtype == np.int64 and digits.labels.dtype.isnative
+            torch.from_numpy(digits.images), torch.from_numpy(digits.labels)
+
+
+class Mine(Digits):
+    """Digits of one's own, with a method more."""
+
+    def counts(self):
+        return np.bincount(self.labels, minlength=10)
+
+
+def test_digits_are_copied_pickled_and_inherited(sample):
+    mine = Mine(sample.test.images, sample.test.labels)
+    assert mine.counts().tolist() == [100] * 10
+    for digits in sample.test, mine:
+        for other in (
+            copy.copy(digits), copy.deepcopy(digits),
+            pickle.loads(pickle.dumps(digits)), digits[:],
+        ):  # fmt: skip
+            assert np.array_equal(other.images, digits.images)
+            assert np.array_equal(other[[5]].labels, digits.labels[[5]])
+
+
+def test_digits_are_not_an_array(sample):
+    """NumPy would take them apart as a sequence of sequences without an end."""
+    for wrong in (
+        lambda: to_input(sample.test),
+        lambda: to_input(sample),
+        lambda: to_input([sample.test]),
+        lambda: Digits(sample.test, sample.test.labels),
+        lambda: sample.test[sample.test],
+        lambda: write_idx("never-made", sample.test),
+    ):
+        with pytest.raises(ValueError, match=r"give their \.images, or their \.labels"):
+            wrong()
 
 
 @pytest.mark.parametrize(
@@ -224,11 +301,20 @@ def test_digits_select_like_numpy(sample):
         (np.zeros((2, 28, 28), np.uint8), [0], "labels must be 2 integers"),
         (np.zeros((2, 28, 28), np.uint8), [0.5, 1], "labels must be 2 integers"),
         (np.zeros((2, 28, 28), np.uint8), [0, 10], "from 0 to 9, but go from 0 to 10"),
+        (np.zeros((2, 28, 28), np.uint8), [[1], [1, 2]], "differ in shape"),
+        (
+            np.zeros((1, 28, 28), np.uint8),
+            3,
+            "labels must be 1 int.*not an object.*int",
+        ),
+        (torch.zeros(2, 28, 28), [0, 1], "images must be uint8.*float32"),
+        (Digits, [0, 1], "images must be uint8.*not the class Digits"),
+        (None, [0, 1], "images must be uint8.*not an object of type NoneType"),
     ],
 )
 def test_digits_refuse(images, labels, message):
     with pytest.raises(ValueError, match=message):
-        Digits(images, np.array(labels))
+        Digits(images, labels)
 
 
 def test_to_input_by_hand():
@@ -240,6 +326,28 @@ def test_to_input_by_hand():
         expected = torch.tensor([1, -0.6, 1 / 127.5 - 1, -1])
         assert torch.allclose(scaled[0, 0, 0, :4], expected)
     assert image[0, 0] == 255  # the caller's image is as it was
+
+
+@pytest.mark.parametrize("default", [torch.float32, torch.float64])
+def test_to_input_is_float32_for_every_grey_level(monkeypatch, default):
+    """With Python's own numbers, rounded to 32 bits after each step."""
+    levels = np.arange(256, dtype=np.uint8)
+    expected = np.float32(levels / np.float32(127.5)) - np.float32(1)
+    torch.set_default_dtype(default)
+    try:
+        scaled = to_input(np.resize(levels, (1, 28, 28)))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert scaled.dtype == torch.float32
+    assert np.array_equal(scaled.flatten()[:256].numpy(), expected)
+
+
+def test_to_input_takes_arrays_and_tensors_as_people_have_them(sample):
+    images = sample.test.images[:4]
+    for given in as_people_have_them(images):
+        assert torch.equal(to_input(given), to_input(images))
+    assert torch.equal(to_input(Image.fromarray(images[0])), to_input(images[0]))
+    assert to_input(torch.from_numpy(images).to("meta")).device.type == "meta"
 
 
 def test_to_input_takes_views_and_read_only_arrays(sample):
@@ -262,11 +370,17 @@ def test_to_input_takes_views_and_read_only_arrays(sample):
         np.zeros((1, 28, 28)),
         np.zeros((28, 27), np.uint8),
         np.zeros((1, 1, 28, 28), np.uint8),
+        torch.zeros(1, 1, 28, 28),
+        torch.zeros(2, 28, 28, requires_grad=True),
+        [[0] * 28] * 28,
+        *(Digits, None, "three.png", 3, torch.nn.ReLU()),
+        Image.new("RGB", (28, 28)),
     ],
 )
 def test_to_input_refuses_what_is_scaled_or_shaped_otherwise(images):
-    with pytest.raises(ValueError, match="images must be uint8"):
+    with pytest.raises(ValueError, match="images must be uint8") as error:
         to_input(images)
+    assert "\n" not in str(error.value)
 
 
 def test_the_sample_says_where_it_comes_from():

@@ -1,10 +1,16 @@
 import gzip
+import itertools
+import math
+import random
 import struct
 import subprocess
 import sys
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
+import torch
 
 from mnist_lesson import IdxError, read_idx, write_idx
 
@@ -46,6 +52,15 @@ def test_reads_and_writes_every_type(tmp_path, name, shape, zipped):
     assert (gzip.decompress(raw) if zipped else raw) == content
 
 
+@pytest.mark.parametrize("name", ["a.gz", "a.GZ", "a"])
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write_idx(f"~/{name}", np.uint8([1, 2]))
+    assert read_idx(f"~/{name}").tolist() == [1, 2]
+    assert (tmp_path / name).read_bytes().startswith(b"\x1f\x8b") == ("." in name)
+
+
 def test_reads_several_gzip_members(tmp_path):
     content = by_hand("uint8", (4,), [1, 2, 3, 4])
     path = tmp_path / "members.gz"
@@ -57,6 +72,16 @@ def test_writes_any_memory_layout_and_byte_order(tmp_path):
     array = np.arange(24, dtype=">i4").reshape(2, 3, 4)[:, ::-1].T
     write_idx(tmp_path / "a", array)
     assert np.array_equal(read_idx(tmp_path / "a"), array)
+
+
+def test_writes_tensors_and_lists_of_arrays(tmp_path):
+    tensor = torch.arange(6.0, requires_grad=True).reshape(2, 3)
+    rows = [np.float32([0, 1, 2]), np.float32([3, 4, 5])]
+    for given in tensor, tensor.to_sparse(), tensor.flip(0).flip(0), rows:
+        write_idx(tmp_path / "a", given)
+        assert read_idx(tmp_path / "a").tolist() == [[0, 1, 2], [3, 4, 5]]
+    write_idx(tmp_path / "a", torch.tensor(3, dtype=torch.uint8))
+    assert read_idx(tmp_path / "a").shape == ()
 
 
 GOOD = by_hand("uint8", (2, 3), [1, 2, 3, 4, 5, 6])
@@ -139,6 +164,101 @@ def test_promises_take_no_memory(tmp_path, zipped):
         check=True,
     )
     assert "expected 3,221,225,472 bytes" in done.stdout
+
+
+@pytest.mark.parametrize("promised", [6, 2**32 - 1])
+def test_a_bomb_takes_neither_memory_nor_time(tmp_path, promised):
+    """A gzip file of 200 KB that holds 200 MB of zeros, of which few are promised."""
+    path = tmp_path / "bomb"
+    header = struct.pack(">BBBBI", 0, 0, 8, 1, promised)
+    zeros = gzip.compress(bytes(10_000_000)) * 20
+    path.write_bytes(gzip.compress(header) + zeros)
+    tracemalloc.start()
+    with pytest.raises(IdxError, match=f"expected {promised:,} bytes.*found"):
+        read_idx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (10_000_000 if promised == 6 else 300_000_000)
+
+
+def mutations(seed):
+    """Give files without an end: whole ones with a little that is wrong, or nothing."""
+    rng = random.Random(seed)
+    while True:
+        name = rng.choice(list(FORMATS))
+        shape = [rng.randrange(5) for _ in range(rng.randrange(4))]
+        content = bytearray(by_hand(name, shape, range(int(np.prod(shape)))))
+        for _ in range(rng.randrange(3)):
+            mutate(rng, content)
+        if rng.random() < 0.5:
+            if rng.random() < 0.1:
+                content += bytes(rng.randrange(200_000))
+            content = bytearray(gzip.compress(content, rng.randrange(10)))
+            for _ in range(rng.randrange(3)):
+                mutate(rng, content)
+        yield bytes(content)
+
+
+def mutate(rng, content):
+    """Change one thing in place."""
+    place = rng.randrange(len(content) + 1)
+    match rng.randrange(6):
+        case 0:  # one bit
+            for byte in content[place : place + 1]:
+                content[place] = byte ^ 1 << rng.randrange(8)
+        case 1:  # one byte of the header, where it hurts
+            content[rng.randrange(20) : place] = rng.randbytes(1)
+        case 2:
+            del content[place:]
+        case 3:  # a size, often a huge one
+            start = 4 * rng.randrange(4)
+            content[start : start + 4] = rng.choice([b"\xff" * 4, rng.randbytes(4)])
+        case 4:
+            content[place:place] = rng.randbytes(rng.randrange(9))
+        case 5:  # a part once more
+            content[place:place] = content[rng.randrange(place + 1) : place]
+
+
+def expected(content):
+    """Read as the format's description says, slowly; None if it is no such file."""
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error):
+            return None
+    if len(content) < 4 or content[:2] != b"\0\0":
+        return None
+    code, dimensions = content[2:4]
+    letters = [letter for known, letter in FORMATS.values() if known == code]
+    start = 4 + 4 * dimensions
+    if not letters or len(content) < start:
+        return None
+    shape = struct.unpack(f">{dimensions}I", content[4:start])
+    if math.prod(shape) * struct.calcsize(letters[0]) != len(content) - start:
+        return None
+    try:
+        np.empty(shape, letters[0])
+    except ValueError:  # more than NumPy can hold, though none of it is there
+        return None
+    return shape, struct.unpack(f">{math.prod(shape)}{letters[0]}", content[start:])
+
+
+def test_whatever_is_wrong_an_array_or_one_sentence(tmp_path):
+    path, arrays = tmp_path / "file", 0
+    for content in itertools.islice(mutations(seed=0), 3000):
+        path.write_bytes(content)
+        right = expected(content)
+        try:
+            array = read_idx(path)
+        except IdxError as error:
+            assert right is None, content
+            assert str(path) in str(error) and "\n" not in str(error)
+        else:
+            shape, elements = right
+            assert array.shape == shape and array.dtype.isnative
+            np.testing.assert_array_equal(array.ravel(), elements)
+            arrays += 1
+    assert 300 < arrays < 2700
 
 
 def test_a_missing_file_is_an_oserror(tmp_path):
