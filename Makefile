@@ -9,7 +9,7 @@ ifdef MNIST_LESSON_DATA
 export MNIST_LESSON_DATA := $(abspath $(MNIST_LESSON_DATA))
 endif
 
-.PHONY: help book test notebooks rehearse execute results bench serve links adopt clean
+.PHONY: help book test notebooks rehearse execute results bench soak serve links adopt clean
 
 help:
 	@echo "make book       build the book"
@@ -19,6 +19,7 @@ help:
 	@echo "make execute    run the notebooks on full MNIST and store what comes out"
 	@echo "make results    measure what the book quotes (about two hours, resumable)"
 	@echo "make bench      compare speeds"
+	@echo "make soak       break things on purpose: kill, damage, repeat (ARGS=--short: a few)"
 	@echo "make serve      build the book and serve it on http://localhost:8000"
 	@echo "make links      ask every address that the book links to whether it is there"
 	@echo "make adopt      give the course the address of your copy: REPO=account/name"
@@ -52,6 +53,9 @@ results: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench.py
+
+soak: $(INSTALLED)
+	$(BIN)/python tools/soak.py $(ARGS)
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind localhost 8000
