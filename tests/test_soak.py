@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -33,11 +32,6 @@ def fail(path, rng):
     raise KeyError("oops")
 
 
-def warn(path, rng):
-    warnings.warn("odd", stacklevel=1)
-    return "warned"
-
-
 def write(path, rng):
     os.write(2, b"from a decoder in C")
     return "written"
@@ -56,7 +50,6 @@ def loop(path, rng):
 
 FAULTS = {
     "an error of another kind": (fail, "KeyError"),
-    "a warning": (warn, "printed .*odd"),
     "a decoder's words": (write, "printed 'from a decoder in C'"),
     "a program": (start, "subprocess.Popen"),
     "time": (loop, "seconds"),
@@ -65,7 +58,6 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.filterwarnings("always")
 def test_a_fault_is_found_and_its_file_kept(tmp_path, monkeypatch, kind):
     attempt, message = FAULTS[kind]
     monkeypatch.setitem(soak.FILES, "idx", (soak.damaged_idx, attempt))
