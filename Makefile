@@ -15,7 +15,7 @@ $(error no chapter is called $(CHAPTER); there are \
 endif
 endif
 
-.PHONY: help book test notebooks rehearse execute results bench serve links adopt clean
+.PHONY: help book test notebooks rehearse execute results bench soak serve links adopt clean
 
 help:
 	@echo "make book       build the book"
@@ -27,6 +27,7 @@ help:
 	@echo "                (CHAPTER=07_lenet: one alone)"
 	@echo "make results    measure what the book quotes (about two hours, resumable)"
 	@echo "make bench      compare speeds"
+	@echo "make soak       break things on purpose: kill, damage, repeat (ARGS=--short: a few)"
 	@echo "make serve      build the book and serve it on http://localhost:8000"
 	@echo "make links      ask every address that the book links to whether it is there"
 	@echo "make adopt      give the course the address of your copy: REPO=account/name"
@@ -60,6 +61,9 @@ results: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench.py
+
+soak: $(INSTALLED)
+	$(BIN)/python tools/soak.py $(ARGS)
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind localhost 8000

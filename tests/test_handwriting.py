@@ -633,10 +633,12 @@ def test_nothing_is_printed_about_damaged_files(tmp_path):
     assert (done.stdout, done.stderr) == ("", "heard")
 
 
-def test_300_damaged_pictures():
+def test_damaged_pictures():
+    """200 of them; `make soak` tries 20,000."""
     done = subprocess.run(
         [sys.executable, "tools/soak.py", "--short", "--only", "pictures"],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "300" in done.stdout and "digits" in done.stdout
+    assert "sentences" in done.stdout and "digits" in done.stdout

@@ -64,7 +64,7 @@ from mnist_lesson._system import whole_file
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "results" / "soak.json"
 TRIES = {"trainings": 20, "downloads": 20, "idx": 1_000_000, "pictures": 20_000}
-SHORT = {"trainings": 1, "downloads": 1, "idx": 2_000, "pictures": 300}
+SHORT = {"trainings": 1, "downloads": 1, "idx": 2_000, "pictures": 200}
 MINUTES = 60  # a part that takes longer is given up
 SECONDS, MEGABYTES = 2, 500  # that a damaged file may take
 HANG = 300  # seconds, after which a process that tries files is ended
@@ -201,16 +201,17 @@ def trainings(tries: int, rng: random.Random, folder: Path) -> Part:
     part, end = Part(), time.monotonic() + 60 * MINUTES
     while part.tries < tries and time.monotonic() < end:
         seed = rng.randrange(2**32)
-        process = start(f"train({str(folder / 'alone')!r}, {seed}, False)")
+        place, alone = folder / f"training-{seed}", folder / f"alone-{seed}"
+        used = part.tries % 2 == 0
+        if used:  # by an older training run
+            start(f"train({str(place)!r}, {seed + 1}, False)").communicate()
+        process = start(f"train({str(alone)!r}, {seed}, False)")
         process.stdout.readline()
         begun = time.monotonic()
         wanted, seconds = process.communicate()[0], time.monotonic() - begun
-        place = folder / f"training-{seed}"
-        used = part.tries % 2 == 1
-        if used:  # by an older training run
-            start(f"train({str(place)!r}, {seed + 1}, False)").communicate()
         if not killed_twice(place, seed, seconds, rng, part):
             shutil.rmtree(place)
+            shutil.rmtree(alone)
             continue  # it was quicker than we: once more
         process = start(f"train({str(place)!r}, {seed}, True)")
         found, errors = process.communicate()
@@ -220,11 +221,11 @@ def trainings(tries: int, rng: random.Random, folder: Path) -> Part:
         if wanted and found.removeprefix("begun\n") == wanted:
             part.outcomes["identical"] += 1
             shutil.rmtree(place)
+            shutil.rmtree(alone)
         else:
             part.violations.append(
-                f"{place}: expected {wanted!r}, found {found!r} {errors}"
+                f"{place}: expected {wanted!r} as in {alone}, found {found!r} {errors}"
             )
-        shutil.rmtree(folder / "alone")
     return part
 
 
@@ -373,12 +374,12 @@ def broken_files(name: str, tries: int, seed: int, folder: Path, jobs: int) -> P
 def broken(name: str, numbers: range, seed: int, folder: Path) -> Part:
     """Try files in this process, one after the other."""
     make, attempt = FILES[name]
-    started = watch()
-    part = Part()
+    started, part = watch(), Part()
+    started.clear()
     path = folder / f"{name}-at-work-{os.getpid()}"
     log = folder / f"printed-{os.getpid()}"
     outputs = [os.dup(1), os.dup(2)]  # where decoders in C print to
-    faulthandler.dump_traceback_later(HANG, exit=True, file=os.fdopen(os.dup(2), "w"))
+    faulthandler.dump_traceback_later(HANG, exit=True, file=outputs[1])
     sys.stdout.flush()
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 1)
@@ -411,10 +412,10 @@ def broken(name: str, numbers: range, seed: int, folder: Path) -> Part:
                 part.slowest = max(part.slowest, took)
                 part.memory = max(part.memory, memory)
         finally:
+            faulthandler.cancel_dump_traceback_later()
             for number, output in enumerate(outputs, 1):
                 os.dup2(output, number)
                 os.close(output)
-            faulthandler.cancel_dump_traceback_later()
     path.unlink()
     log.unlink()
     return part
@@ -546,11 +547,11 @@ def damaged_idx(rng: random.Random) -> bytes:
     data = bytearray(rng.choice(idx_files()))
     zipped = rng.choice([None, "before", "after"])
     if zipped == "before":
-        data = bytearray(gzip.compress(data, 1))
+        data = bytearray(gzip.compress(data, 1, mtime=0))
     for _ in range(rng.choice([1, 1, 2, 3])):
         rng.choice([flip, overwrite, cut, lose, insert, repeat, randomize])(data, rng)
         data = data or bytearray(1)
-    return gzip.compress(data, 1) if zipped == "after" else bytes(data)
+    return gzip.compress(data, 1, mtime=0) if zipped == "after" else bytes(data)
 
 
 def try_idx(path: Path, _: random.Random) -> str:
