@@ -553,7 +553,7 @@ def _run(function: Function, *arguments: Any) -> Any:
         except BaseException:
             raise _Mistake(f"your function raised {_told(error)}") from error
     if answer is None:
-        raise _Mistake("your function gives nothing back; does it end in return?")
+        raise _Mistake("your function gives nothing back; let it end in return")
     return answer
 
 
@@ -599,6 +599,7 @@ def _numbers(answer: Any) -> torch.Tensor:
             elif answer.dtype.kind != "c" and answer.dtype != np.float16:
                 answer = answer.astype(np.float64)
         numbers = to_tensor(answer).cpu()
+        numbers.reshape(numbers.shape)  # a nested tensor has none
     except Exception as error:
         raise _Mistake(f"{kind}, not numbers") from error
     if numbers.is_complex():

@@ -216,7 +216,6 @@ class CostPlotter:
                 marker=MARKERS[number % len(MARKERS)],
                 label=title,
             )
-        axes.legend(loc="upper right")
         return figure
 
     def _draw(self) -> bytes:
@@ -353,13 +352,18 @@ def show_digits(
     matplotlib.figure.Figure
         As the last expression of a cell, it is shown.
     """
-    stack = _stack("images", images.images if isinstance(images, Digits) else images)
+    stack = _stack("images", images)
     if not np.isfinite(stack).all():
         raise ValueError("images must be grey levels from 0 to 255, not nan or inf")
-    if stack.dtype.kind in "bf" and stack.any() and stack.max() <= 3:
+    low, high = stack.min(), stack.max()
+    if stack.dtype.kind in "iu":
+        levels = 0 <= low and high <= 255
+    else:  # floats may run over a little where they were resized
+        levels = high > 3 or not stack.any()
+    if not levels:
         raise ValueError(
             "images must be grey levels from 0 to 255, but these lie between "
-            f"{stack.min():.3g} and {stack.max():.3g}; undo their scaling first"
+            f"{low:.3g} and {high:.3g}; undo their scaling first"
         )
     look = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
     return _side_by_side("images", stack, titles, columns, **look)
@@ -410,11 +414,18 @@ def show_recognition(recognition: Recognition) -> "Figure":
             "recognition must be what recognize gives, a Recognition, "
             f"not a {type(recognition).__name__}"
         )
+    [image] = _stack("a recognition's image", recognition.image)[:1]
+    probabilities = to_array(recognition.probabilities)
+    if probabilities.shape != (10,) or probabilities.dtype.kind not in "biuf":
+        raise ValueError(
+            "a recognition's probabilities must be ten numbers, "
+            f"not {probabilities.dtype} {probabilities.shape}"
+        )
     figure, [[left, right]] = _figure((6, 2.6), 1, 2)
-    left.imshow(to_array(recognition.image), cmap="gray_r", vmin=0, vmax=255)
+    left.imshow(image, cmap="gray_r", vmin=0, vmax=255)
     left.set(title="what the model sees", xticks=[], yticks=[])
     colors = [ORANGE if d == recognition.label else BLUE for d in range(10)]
-    right.bar(range(10), to_array(recognition.probabilities), color=colors)
+    right.bar(range(10), probabilities, color=colors)
     right.set(title=f"its answer: {recognition.label}", xlabel="digit")
     right.set(ylabel="probability", ylim=(0, 1), xticks=range(10))
     return figure
@@ -422,20 +433,25 @@ def show_recognition(recognition: Recognition) -> "Figure":
 
 def _stack(name: str, pictures: Any) -> np.ndarray:
     """Give pictures as numbers (N, height, width), in whatever form they come."""
-    if isinstance(pictures, Iterable) and not hasattr(pictures, "shape"):
+    if isinstance(pictures, Digits):
+        pictures = pictures.images
+    elif isinstance(pictures, Iterable) and not hasattr(pictures, "shape"):
         pictures = list(pictures)
     try:
         stack = to_array(pictures)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be alike, and numbers: {error}") from error
+    except Exception as error:
+        reason = str(error).split(". ")[0]
+        raise ValueError(
+            f"{name} must be numbers (N, height, width), all of one size: {reason}"
+        ) from error
     if stack.ndim == 2:
         stack = stack[None]
     elif stack.ndim == 4 and stack.shape[1] == 1:
         stack = stack[:, 0]  # one channel, as networks take and give it
     if stack.dtype.kind not in "biuf" or stack.ndim != 3 or stack.size == 0:
+        found = f"{stack.dtype} {stack.shape}" if stack.ndim else repr(pictures)
         raise ValueError(
-            f"{name} must be numbers (N, height, width) with N > 0, "
-            f"not {stack.dtype} {stack.shape}"
+            f"{name} must be numbers (N, height, width) with N > 0, not {found}"
         )
     if len(stack) > MOST_PICTURES:
         raise ValueError(

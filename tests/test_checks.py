@@ -425,6 +425,7 @@ def deep(*arguments):
     return deep(*arguments)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize(
     ("function", "hint"),
@@ -437,6 +438,7 @@ def deep(*arguments):
         (lambda *a: torch.ones(3, device="meta"), 'on the device "meta"'),
         (lambda *a: torch.ones(3) * 1j, "complex"),
         (lambda *a: 1j, "complex"),
+        (lambda *a: torch.nested.nested_tensor([torch.ones(1)]), "gives a Tensor"),
         (lambda *a: np.array(["1", "2"]), "gives a ndarray"),
         (lambda *a: {"a": 1}, "gives a dict"),
         (lambda *a: {1, 2}, "gives a set"),

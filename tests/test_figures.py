@@ -401,6 +401,20 @@ def test_convolution_spells_out_any_output(at):
         assert len(re.findall(r"\d+", line)) == 3
 
 
+@pytest.mark.parametrize(
+    "at", [(5, 0), (0, 3), (-1, 0), (1.5, 0), ("1", 0), (0, None), (0, [1])]
+)
+def test_there_are_no_other_outputs_of_the_convolution(at):
+    with pytest.raises(ValueError, match=r"^(row|column)[^\n]+$"):
+        draw_convolution(*at)
+
+
+def test_rows_and_columns_as_people_have_them():
+    assert png(draw_convolution(np.int64(1), torch.tensor(2))) == png(
+        draw_convolution()
+    )
+
+
 def test_convolution_outlines_the_window_of_the_output():
     """The rims drawn thick: a window in each slice, and its output in each map."""
     figure = draw_convolution()

@@ -1,4 +1,4 @@
-"""A chapter in a real JupyterLab: run all, watch it learn, press stop, run on."""
+"""A chapter in a real JupyterLab: run all, watch it learn, stop, run on, run again."""
 
 import importlib.util
 import os
@@ -37,7 +37,8 @@ DONE = """() => [...document.querySelectorAll(".jp-InputPrompt")].every(
 def chapter(tmp_path):
     """Copy LeNet's chapter, as a learner may change it; give where it is.
 
-    It has no outputs yet, and trains on the sample, long enough to be stopped.
+    It has no outputs yet, makes its plotter in an earlier cell, and trains on the
+    sample, long enough to be stopped.
     """
     notebook = nbformat.read(CHAPTER, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -46,7 +47,9 @@ def chapter(tmp_path):
     [load] = [cell for cell in cells if "load_mnist()" in cell.source]
     load.source = load.source.replace("load_mnist()", 'load_mnist(source="sample")')
     [fit] = [cell for cell in cells if "CostPlotter()" in cell.source]
+    load.source += "\nplotter = CostPlotter()"
     fit.source = fit.source.replace("event_handler=", "epochs=100, event_handler=")
+    fit.source = fit.source.replace("CostPlotter()", "plotter")
     path = tmp_path / "work" / "chapter.ipynb"
     path.parent.mkdir()
     nbformat.write(notebook, path)
@@ -102,7 +105,22 @@ def jupyter(chapter, tmp_path):
         server.wait(timeout=60)
 
 
-def test_run_all_watch_stop_and_run_on(jupyter, chapter, page):
+def stop(page, training):
+    """Interrupt the training run, and wait until nothing runs any more."""
+    page.get_by_role("button", name="Interrupt the kernel").click()
+    training.get_by_text("was interrupted").wait_for()
+    page.wait_for_function(DONE)
+
+
+def save(page, chapter):
+    """Save the chapter; give its cells of code."""
+    page.keyboard.press("Control+s")
+    page.locator(".jp-mod-dirty").wait_for(state="detached")
+    cells = nbformat.read(chapter, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def test_run_all_watch_stop_run_on_and_run_again(jupyter, chapter, page):
     page.set_default_timeout(90_000)
     page.goto(jupyter)
     page.get_by_text(IDLE).wait_for()
@@ -110,7 +128,7 @@ def test_run_all_watch_stop_and_run_on(jupyter, chapter, page):
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
     # The plot is drawn, and then redrawn where it is, while the model learns.
-    training = page.locator(".jp-CodeCell", has_text="CostPlotter()").last
+    training = page.locator(".jp-CodeCell", has_text="[plotter, ").last
     training.get_by_text("epoch 1 ended").wait_for()
     training.get_by_text("epoch 1 ended").scroll_into_view_if_needed()
     training.evaluate(WATCH)
@@ -123,20 +141,31 @@ def test_run_all_watch_stop_and_run_on(jupyter, chapter, page):
     assert {picture["height"] for [picture] in seen} == {400}
 
     # Stop: it ends with what it has, and the chapter goes on with that.
-    page.get_by_role("button", name="Interrupt the kernel").click()
-    training.get_by_text("the training was interrupted").wait_for()
-    page.wait_for_function(DONE)
-    page.keyboard.press("Control+s")
-    page.locator(".jp-mod-dirty").wait_for(state="detached")
-    cells = nbformat.read(chapter, as_version=4).cells
-    cells = [cell for cell in cells if cell.cell_type == "code"]
+    stop(page, training)
+    cells = save(page, chapter)
     assert [cell.execution_count for cell in cells] == [*range(1, len(cells) + 1)]
     assert all(out.output_type != "error" for cell in cells for out in cell.outputs)
-    [stopped] = [i for i, cell in enumerate(cells) if "CostPlotter()" in cell.source]
+    [stopped] = [i for i, cell in enumerate(cells) if "[plotter, " in cell.source]
     said = {out.get("name", "plot"): out for out in cells[stopped].outputs}
     assert said.keys() == {"plot", "stdout", "stderr"}
     epochs = len(re.findall("^epoch .* ended", said["stdout"].text, re.M))
-    warning = f"the training was interrupted after {epochs} of 100 epochs"
+    warning = f"was interrupted after {epochs} of 100 epochs"
     assert 8 < epochs < 100 and warning in said["stderr"].text
     assert "validation cost 0." in said["plot"].metadata["image/png"]["alt"]
     assert "best epoch: " in cells[stopped + 1].outputs[0].text
+
+    # Run the cell again: one picture, of the new run alone.
+    training.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    training.get_by_text("epoch 1 ended").wait_for()
+    assert training.locator(".jp-OutputArea img").count() == 1
+    stop(page, training)
+    [again] = [cell for cell in save(page, chapter) if "[plotter, " in cell.source]
+    said = {out.get("name", "plot"): out for out in again.outputs}
+    pictures = [out for out in again.outputs if "data" in out]
+    assert len(pictures) == 1 and training.locator(".jp-OutputArea img").count() == 1
+    fewer = len(re.findall("^epoch .* ended", said["stdout"].text, re.M))
+    assert 1 < fewer < epochs
+    batches = -(-3_500 // 128)
+    last = f"validation cost .* at step {fewer * batches:,}$"
+    assert re.search(last, said["plot"].metadata["image/png"]["alt"])
