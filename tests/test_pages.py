@@ -9,12 +9,12 @@ import http.server
 import re
 import sys
 import threading
+from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from test_book import BASE
 from test_book import PAGES as CHAPTERS
 from test_notebooks import ADDRESS, COLAB
@@ -114,9 +114,14 @@ def read_through(page):
 
 
 def violations(page):
-    """Ask axe; its preloading would look for styles in wrong places."""
+    """Ask axe; its preloading would look for styles in wrong places.
+
+    (The package's own way to ask reads the script in the system's encoding.)
+    """
+    script = resources.files("axe_playwright_python") / "axe.min.js"
+    page.evaluate(script.read_text("utf-8"))
     options = {"preload": False, "resultTypes": ["violations"]}
-    found = Axe().run(page, options=options).response["violations"]
+    found = page.evaluate("(options) => axe.run(options)", options)["violations"]
     return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
 
