@@ -51,6 +51,8 @@ def to_array(values: Any) -> np.ndarray:
     list.
     """
     if isinstance(values, torch.Tensor):
+        if values.is_meta:
+            raise ValueError('a tensor on the device "meta" has no numbers')
         values = to_tensor(values).cpu()
         if values.is_floating_point() and values.dtype not in NUMPY_FLOATS:
             values = values.float()
@@ -78,8 +80,6 @@ def to_tensor(values: Any) -> torch.Tensor:
     PyTorch takes arrays neither backwards nor read-only nor in foreign byte order.
     """
     if isinstance(values, torch.Tensor):
-        if values.is_meta:
-            raise ValueError('a tensor on the device "meta" has no numbers')
         tensor = values.detach()
         tensor = tensor.dequantize() if tensor.is_quantized else tensor.to_dense()
         return tensor.resolve_conj().resolve_neg()

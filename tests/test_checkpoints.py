@@ -124,7 +124,7 @@ def test_checkpoints_hold_nothing_but_weights_and_numbers(tmp_path, few):
 
 def test_an_older_trainings_checkpoints_are_replaced(tmp_path, few):
     make().fit(few, epochs=3, checkpoint_dir=tmp_path)
-    (tmp_path / "epoch_notes.pt").write_text("mine")
+    (tmp_path / "epoch_notes.pt").write_text("mine", "utf-8")
     make().fit(few, epochs=1, checkpoint_dir=tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "epoch_0.pt",
@@ -439,7 +439,7 @@ def test_a_full_disk(tmp_path, few):
     """The epochs before are whole, and nothing half-written is left."""
     pytest.importorskip("resource", reason="needs resource, to limit a file's size")
     done = subprocess.run(
-        [sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True
+        [sys.executable, "-c", FULL, tmp_path], capture_output=True, encoding="utf-8"
     )
     assert done.stderr == ""
     [line] = done.stdout.splitlines()
@@ -494,7 +494,7 @@ def run(folder, pause=0.01):
     """Start a training that rests so long after each batch, from epoch 1 on."""
     return subprocess.Popen(
         [sys.executable, "-c", TRAIN, folder, str(pause)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
     )  # fmt: skip
 
 
