@@ -88,8 +88,8 @@ def test_a_named_folder_without_the_files(tmp_path, source):
 @pytest.mark.parametrize("source", ["auto", "full"])
 def test_a_named_folder_that_is_none(tmp_path, source):
     (tmp_path / "file").write_bytes(b"")
-    for name, why in ("file", "Not a directory"), ("missing", "No such file"):
-        with pytest.raises(DataError, match=f"{name}: cannot be read .{why}"):
+    for name in "file", "missing":
+        with pytest.raises(DataError, match=f"{name}: cannot be read.*name the folder"):
             load_mnist(tmp_path / name, source=source)
 
 
@@ -329,8 +329,8 @@ def test_to_input_by_hand():
 
 
 @pytest.mark.parametrize("default", [torch.float32, torch.float64])
-def test_to_input_is_float32_for_every_grey_level(monkeypatch, default):
-    """With Python's own numbers, rounded to 32 bits after each step."""
+def test_to_input_is_float32_for_every_grey_level(default):
+    """By NumPy, rounded to 32 bits after each step."""
     levels = np.arange(256, dtype=np.uint8)
     expected = np.float32(levels / np.float32(127.5)) - np.float32(1)
     torch.set_default_dtype(default)
@@ -347,7 +347,6 @@ def test_to_input_takes_arrays_and_tensors_as_people_have_them(sample):
     for given in as_people_have_them(images):
         assert torch.equal(to_input(given), to_input(images))
     assert torch.equal(to_input(Image.fromarray(images[0])), to_input(images[0]))
-    assert to_input(torch.from_numpy(images).to("meta")).device.type == "meta"
 
 
 def test_to_input_takes_views_and_read_only_arrays(sample):
