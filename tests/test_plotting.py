@@ -90,9 +90,13 @@ def test_errors(tmp_path):
 
 
 def picture(plotter, path):
-    """What is drawn, as numbers."""
+    """What is drawn, as numbers, without the legend."""
     plotter.plot(path)
-    return np.array(Image.open(path).convert("RGB")).astype(int)
+    pixels = np.array(Image.open(path).convert("RGB")).astype(int)
+    legend = plotter._figure.axes[0].get_legend().get_window_extent()
+    (left, bottom), (right, top) = legend.get_points().astype(int)
+    pixels[400 - top - 1 : 400 - bottom + 1, left : right + 2] = 255
+    return pixels
 
 
 BLUE = (0, 0x72, 0xB2)
