@@ -11,13 +11,12 @@ In a process of its own, a notebook's kernel for instance, `play("mps")` does it
 good. PyTorch keeps modes for each thread: it is played in the one that asks.
 """
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from unittest.mock import patch
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 NO_FLOAT64 = (
     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support "
@@ -124,17 +123,24 @@ class _Generator(torch.Generator):
             torch.set_rng_state(before)
 
 
+def _tensors(*arguments):
+    """Find the tensors among what a kernel takes or gives: alone, or in lists."""
+    for argument in arguments:
+        if isinstance(argument, torch.Tensor):
+            yield argument
+        elif isinstance(argument, list | tuple):
+            yield from _tensors(*argument)
+
+
 def _is_on(tensor):
-    with torch._C.DisableTorchFunction():
-        return getattr(tensor.untyped_storage(), "on_device", False)
+    return getattr(tensor.untyped_storage(), "on_device", False)
 
 
 def _put(tensor, on_device, device):
     """Mark a tensor as being on the device, or not."""
-    with torch._C.DisableTorchFunction():
-        if on_device and device.type == "mps" and tensor.dtype == torch.float64:
-            raise TypeError(NO_FLOAT64)
-        tensor.untyped_storage().on_device = on_device
+    if on_device and device.type == "mps" and tensor.dtype == torch.float64:
+        raise TypeError(NO_FLOAT64)
+    tensor.untyped_storage().on_device = on_device
     return tensor
 
 
@@ -231,9 +237,11 @@ class _Kernels(TorchDispatchMode):
         self.ours, self.generator = device, generator
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        inputs = tree_leaves((args, kwargs))
-        inputs = [leaf for leaf in inputs if isinstance(leaf, torch.Tensor)]
+        with torch._C.DisableTorchFunction():  # we look at tensors as they are
+            return self.compute(func, args, kwargs or {})
+
+    def compute(self, func, args, kwargs):
+        inputs = [*_tensors(*args, *kwargs.values())]
         if not any(map(_is_on, inputs)):
             return func(*args, **kwargs)
         name = func.overloadpacket.__name__
@@ -257,10 +265,8 @@ class _Kernels(TorchDispatchMode):
             raise TypeError(NO_FLOAT64)
         draws = torch.Tag.nondeterministic_seeded in func.tags
         draws = draws and kwargs.get("generator") is None
-        with self.generator.instead() if draws else ExitStack():
+        with self.generator.instead() if draws else nullcontext():
             outputs = func(*args, **kwargs)
-        for output in tree_leaves(outputs):
-            if isinstance(output, torch.Tensor):
-                _put(output, True, self.ours)
+        for output in _tensors(outputs):
+            _put(output, True, self.ours)
         return outputs
-

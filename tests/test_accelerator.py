@@ -50,7 +50,8 @@ def test_it_computes_as_the_cpu_does(device):
     again = copy.deepcopy(there)
     assert {p.device for p in (*again.parameters(), *again.buffers())} == {device}
     for network, inputs in (model, x), (there, x.to(device)):
-        F.cross_entropy(network(inputs), torch.arange(5).to(inputs.device) % 3).backward()
+        labels = torch.zeros(5, dtype=torch.int64, device=inputs.device)
+        F.cross_entropy(network(inputs), labels).backward()
         torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9).step()
     for here, moved in zip(model.parameters(), there.parameters(), strict=True):
         assert moved.grad.device == device and torch.equal(here, moved.cpu())
@@ -87,7 +88,7 @@ def test_what_may_be_mixed(device):
 def test_it_gives_no_arrays(device):
     there = torch.ones(3, device=device)
     for convert in torch.Tensor.numpy, np.asarray, np.cos, lambda x: np.stack([x]):
-        with pytest.raises(TypeError, match="Use Tensor.cpu"):
+        with pytest.raises(TypeError, match="to numpy"):
             convert(there)
     assert there.cpu().numpy().tolist() == [1, 1, 1]
 
@@ -140,9 +141,10 @@ def test_what_is_saved_comes_back_to_it(device):
 
 @pytest.mark.parametrize("kind", ["mps", "cuda"])
 def test_it_plays_in_another_process(kind):
-    code = "import accelerator as a, torch\na.play(%r)\nprint(torch.ones(1).to(%r).device)"
+    code = f"import accelerator, torch\naccelerator.play({kind!r})\n"
+    code += f"print(torch.ones(1).to({kind!r}).device)"
     done = subprocess.run(
-        [sys.executable, "-c", code % (kind, kind)], capture_output=True, text=True,
+        [sys.executable, "-c", code], capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
     )  # fmt: skip
     assert (done.stdout, done.stderr) == (f"{kind}:0\n", "")
