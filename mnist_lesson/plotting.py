@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
 
 EVERY = 100  # batches between two readings of the cost
 DRAWING_SHARE = 0.04  # of the time that passes, at most, goes into redrawing
+# How the names of Matplotlib's backends begin that show figures in a notebook.
+IN_NOTEBOOK = ("inline", "widget", "ipympl", "notebook", "nbagg", "module://")
 BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
 MARKERS = ("", "o", "s", "^", "D")
 
@@ -308,3 +310,22 @@ def _figure(
     )
     plt.close(figure)  # or Jupyter would show it twice
     return figure, grid
+
+
+def _show_here() -> None:
+    """Have Matplotlib show its figures in the notebook, if there is one.
+
+    Jupyter does so, but not where the shell that it was started from sets MPLBACKEND:
+    that is meant for scripts, and figures would be shown nowhere.
+    """
+    wanted = os.environ.get("MPLBACKEND", "")
+    if in_notebook() and wanted and not wanted.lower().startswith(IN_NOTEBOOK):
+        import matplotlib
+
+        # A cell may have chosen another one since.
+        if not matplotlib.get_backend().lower().startswith(IN_NOTEBOOK):
+            shell: Any = sys.modules["IPython"].get_ipython()
+            shell.run_line_magic("matplotlib", "inline")
+
+
+_show_here()
