@@ -26,6 +26,8 @@ DRAWING_SHARE = 0.04  # of the time that passes, at most, goes into redrawing
 EXPLODED = 20  # times the first value: above, the axis becomes logarithmic
 LARGEST = 1e100  # what is beyond, Matplotlib can't place
 MOST_PICTURES = 1_000  # side by side
+# How the names of Matplotlib's backends begin that show figures in a notebook.
+IN_NOTEBOOK = ("inline", "widget", "ipympl", "notebook", "nbagg", "module://")
 BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
 COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00")
 MARKERS = ("", "o", "s", "^", "D")
@@ -507,3 +509,22 @@ def _figure(
 
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _show_here() -> None:
+    """Have Matplotlib show its figures in the notebook, if there is one.
+
+    Jupyter does so, but not where the shell that it was started from sets MPLBACKEND:
+    that is meant for scripts, and figures would be shown nowhere.
+    """
+    wanted = os.environ.get("MPLBACKEND", "")
+    if in_notebook() and wanted and not wanted.lower().startswith(IN_NOTEBOOK):
+        from ._figure import matplotlib  # loads it, whatever the name is
+
+        # A cell may have chosen another one since.
+        if not matplotlib.get_backend().lower().startswith(IN_NOTEBOOK):
+            shell: Any = sys.modules["IPython"].get_ipython()
+            shell.run_line_magic("matplotlib", "inline")
+
+
+_show_here()

@@ -107,7 +107,33 @@ def test_execute_says_which_file_is_no_notebook(tmp_path, text):
 
 
 def test_execute_knows_no_other_option():
-    assert "[--clean] [notebook …]" in execute("--help").stderr
+    for options in ["--help"], ["--clean", "--path"]:
+        assert "[--clean | --path] [chapter …]" in execute(*options).stderr
+
+
+def test_execute_takes_one_chapter():
+    names = ["7", "07", "07_lenet", "07_lenet.ipynb", "notebooks/07_lenet.ipynb"]
+    done = execute("--path", *names, "1")
+    paths = [Path("notebooks", "07_lenet.ipynb")] * len(names)
+    paths += [Path("notebooks", "01_digits.ipynb")]
+    assert done.stdout.split() == [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("name", ["11", "lenet", ""])
+def test_execute_says_which_chapters_there_are(name):
+    done = execute("--clean", name)
+    assert done.returncode != 0 and done.stderr.count("\n") == 1
+    assert f"no chapter {name!r}; there are 01_digits, 02_softmax" in done.stderr
+
+
+def test_chapters_become_scripts(tmp_path):
+    """nbconvert asks the notebook's metadata how a script's name ends."""
+    stored = ROOT / "notebooks" / "07_lenet.ipynb"
+    run = [sys.executable, "-m", "nbconvert", "--to", "script", "--output-dir"]
+    subprocess.run([*run, tmp_path, stored], check=True, capture_output=True)
+    (script,) = tmp_path.iterdir()
+    assert script.name == "07_lenet.py"
+    compile(script.read_text("utf-8"), script.name, "exec")
 
 
 def test_the_sample_is_what_its_script_makes():

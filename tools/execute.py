@@ -1,9 +1,11 @@
 """Run every notebook on full MNIST and store what comes out, cleaned.
 
-    python tools/execute.py [--clean] [notebook …]
+    python tools/execute.py [--clean | --path] [chapter …]
 
-With --clean they are only cleaned, and keep the outputs they have. A notebook that
-fails is left as it was. Running this twice changes no line but measured
+A chapter is named by its number (07), its name (07_lenet) or its file; without any, all
+are meant. With --clean they are only cleaned, and keep the outputs they have; with
+--path nothing is done but to print where they are. A notebook that fails is left as it
+was. Running this twice changes no line but measured
 numbers: outputs and execution counts stay, and what differs from one machine or moment
 to the next (timings, editor and kernel metadata) goes.
 """
@@ -21,6 +23,14 @@ from mnist_lesson._system import whole_file
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+# What a kernel says of its language, but for the version, which is the machine's.
+LANGUAGE = {
+    "name": "python",
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
 TAGS = {
     *("remove-cell", "hide-input", "hide-cell"),
     *("nbval-ignore-output", "nbval-raises-exception"),
@@ -30,12 +40,16 @@ TAGS = {
 def main(arguments: list[str]) -> None:
     """Execute, or only clean, the notebooks named, or all."""
     options = {argument for argument in arguments if argument.startswith("-")}
-    if options - {"--clean"}:
+    if options - {"--clean", "--path"} or len(options) > 1:
         raise SystemExit(__doc__)
-    paths = [Path(argument) for argument in arguments if argument not in options]
+    named = [chapter(argument) for argument in arguments if argument not in options]
+    paths = named or sorted(NOTEBOOKS.glob("*.ipynb"))
+    if "--path" in options:
+        print(*(os.path.relpath(path) for path in paths))
+        return
     if not options:
         want_full_mnist()
-    for path in paths or sorted(NOTEBOOKS.glob("*.ipynb")):
+    for path in paths:
         notebook = read(path)
         if not options:
             print(f"{path.name} …", flush=True)
@@ -44,6 +58,18 @@ def main(arguments: list[str]) -> None:
         nbformat.validate(notebook)
         with whole_file(path) as temporary:
             nbformat.write(notebook, temporary)
+
+
+def chapter(name: str) -> Path:
+    """Find a chapter by its number, its name or its file."""
+    file = Path(name)
+    if file.suffix == ".ipynb" and (file.exists() or len(file.parts) > 1):
+        return file
+    there = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+    for stem, path in there.items():
+        if stem == file.stem or stem.startswith(f"{name.zfill(2)}_"):
+            return path
+    raise SystemExit(f"there is no chapter {name!r}; there are {', '.join(there)}")
 
 
 def want_full_mnist() -> None:
@@ -85,7 +111,7 @@ def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Keep what a reader or a test looks at, and nothing else; in place."""
     notebook.metadata = nbformat.from_dict(
-        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+        {"kernelspec": KERNEL, "language_info": LANGUAGE}
     )
     for cell in notebook.cells:
         kept = {

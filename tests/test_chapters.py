@@ -1,0 +1,114 @@
+"""Chapters as people run them: on an accelerator, and each cell again.
+
+Each chapter runs once, on the sample and on a make-believe accelerator, and each of its
+cells twice in a row: what holds the first time must hold the second time. By default a
+cell that takes long is not run again; --rehearse does so, and on both kinds of device.
+"""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from tools.execute import joined
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONG = 5  # seconds
+FIRST = "import accelerator\naccelerator.play({!r});"
+
+
+def pytest_generate_tests(metafunc):
+    everything = metafunc.config.getoption("--rehearse")
+    if "kind" in metafunc.fixturenames:
+        kinds = ["mps", "cuda"] if everything else ["mps"]
+        metafunc.parametrize("kind", kinds, scope="module")
+
+
+@pytest.fixture(scope="module")
+def chapters(kind, request):
+    """Start all chapters, the longest first; each waits for a core of its own."""
+    limit = float("inf") if request.config.getoption("--rehearse") else LONG
+    order = sorted(NOTEBOOKS, key=lambda path: path.stem != "08_training")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {path: pool.submit(faults, path, kind, limit) for path in order}
+
+
+def faults(path, kind, limit):
+    """Run a chapter, and tell what went wrong."""
+    notebook = nbformat.read(path, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in cells:
+        cell.source = cell.source.replace("load_mnist()", 'load_mnist(source="sample")')
+    cells.insert(0, nbformat.v4.new_code_cell(FIRST.format(kind)))
+    notebook.cells = cells
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        "MNIST_LESSON_DEVICE": "",
+        "OMP_NUM_THREADS": "1",  # several chapters run at a time
+    }
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=["--log-level=ERROR"],
+    )  # fmt: skip
+    found = []
+    with client.setup_kernel(env=environment):
+        for number, cell in enumerate(cells):
+            start, said = time.perf_counter(), []
+            try:
+                while len(said) < 2 and time.perf_counter() - start < limit:
+                    client.execute_cell(cell, number)
+                    said.append([spoken(output) for output in joined(cell.outputs)])
+                    if number == 0:
+                        break
+            except CellExecutionError as error:
+                found.append(f"{cell.source}\nrun {len(said) + 1}: {error}")
+                # For a moment, a kernel drops what was sent right behind a failure.
+                time.sleep(1)
+            if any(output.get("name") == "stderr" for output in cell.outputs):
+                found.append(f"{cell.source}\nwrites to stderr: {said[-1]}")
+            varies = "nbval-ignore-output" in cell.metadata.get("tags", [])
+            if not varies and said[1:] and said[0] != said[1]:
+                found.append(f"{cell.source}\nfirst {said[0]}, then {said[1]}")
+    return found
+
+
+def spoken(output):
+    """Give an output's words."""
+    return output.get("text") or output.get("data", {}).get("text/plain")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_each_cell_runs_twice_on_an_accelerator(path, chapters):
+    assert "\n\n".join(chapters[path].result()) == ""
+
+
+@pytest.mark.parametrize("backend", ["Agg", "TkAgg"])
+def test_figures_are_shown_whatever_the_shell_says(backend):
+    """MPLBACKEND in the shell is meant for scripts; notebooks inherit it."""
+    sources = [
+        "import matplotlib.pyplot as plt\nimport numpy as np\n"
+        "from mnist_lesson import figures, show_digits",
+        "show_digits(np.zeros((2, 28, 28), np.uint8))",
+        "figures.draw_pooling()",
+        "plt.plot([1, 2])\nplt.show()",
+    ]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=600,
+        extra_arguments=["--log-level=ERROR"],
+    )
+    client.execute(env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": backend})
+    first, *others = cells
+    assert first.outputs == []
+    for cell in others:
+        assert ["image/png" in output.data for output in cell.outputs] == [True]
