@@ -18,6 +18,8 @@ if "matplotlib" not in sys.modules and (backend := os.environ.get("MPLBACKEND"))
 
 import matplotlib.figure
 
+__all__ = ["Figure", "matplotlib"]
+
 
 class Figure(matplotlib.figure.Figure):
     """A figure that Jupyter shows as the last expression of a cell.
