@@ -3,7 +3,8 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -88,9 +89,17 @@ class RandomNumbers:
     _turn = threading.RLock()
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self._seed = seed % 2**63  # as much as a generator takes
-        self._generators = _generators(device)
-        self._reached: list[torch.Tensor] = []
+        seed %= 2**63  # as much as a generator takes
+        self._generators = [(torch.get_rng_state, torch.set_rng_state)]
+        self._reached = [torch.Generator("cpu").manual_seed(seed).get_state()]
+        if device.type != "cpu":
+            module = torch.get_device_module(device)
+            get = partial(module.get_rng_state, device)
+            put = partial(module.set_rng_state, device=device)
+            with suppress(AssertionError, RuntimeError):  # not every device has one
+                get()
+                self._reached += [torch.Generator(device).manual_seed(seed).get_state()]
+                self._generators += [(get, put)]
 
     @contextmanager
     def drawn(self) -> Iterator[None]:
@@ -98,11 +107,7 @@ class RandomNumbers:
         with self._turn:
             callers = self._states()
             try:
-                if self._reached:
-                    self._set(self._reached)
-                else:
-                    for generator in self._generators:
-                        generator.manual_seed(self._seed)
+                self._set(self._reached)
                 yield
             finally:
                 try:
@@ -111,22 +116,8 @@ class RandomNumbers:
                     self._set(callers)
 
     def _states(self) -> list[torch.Tensor]:
-        return [generator.get_state() for generator in self._generators]
+        return [get() for get, _ in self._generators]
 
     def _set(self, states: list[torch.Tensor]) -> None:
-        for generator, state in zip(self._generators, states, strict=True):
-            generator.set_state(state)
-
-
-def _generators(device: torch.device) -> list[torch.Generator]:
-    """Find the generators that computing on a device draws from."""
-    generators = [torch.default_generator]
-    if device.type == "cuda" and torch.cuda.is_initialized():
-        index = torch.cuda.current_device() if device.index is None else device.index
-        generators.append(torch.cuda.default_generators[index])
-    elif device.type == "xpu" and torch.xpu.is_initialized():
-        index = torch.xpu.current_device() if device.index is None else device.index
-        generators.append(torch.xpu.default_generators[index])
-    elif device.type == "mps" and torch.backends.mps.is_available():
-        generators.append(torch.mps._get_default_mps_generator())
-    return generators
+        for (_, put), state in zip(self._generators, states, strict=True):
+            put(state)

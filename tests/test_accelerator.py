@@ -14,7 +14,26 @@ from accelerator import emulated
 from torch import nn
 from torch.nn import functional as F
 
-from mnist_lesson import pick_device
+from mnist_lesson import (
+    CostLogger,
+    CostPlotter,
+    Digits,
+    EndIteration,
+    LeNet,
+    LeNet5,
+    MultilayerPerceptron,
+    RandomDistortion,
+    SoftmaxRegression,
+    Trainer,
+    checks,
+    example_picture,
+    pick_device,
+    recognize,
+    show_digits,
+    show_maps,
+    show_recognition,
+    to_input,
+)
 
 
 @pytest.fixture(params=["mps", "cuda"])
@@ -148,3 +167,95 @@ def test_it_plays_in_another_process(kind):
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
     )  # fmt: skip
     assert (done.stdout, done.stderr) == (f"{kind}:0\n", "")
+
+
+# The package on it
+
+
+NETWORKS = {
+    "softmax": SoftmaxRegression,
+    "perceptron": MultilayerPerceptron,
+    "LeNet": LeNet,
+    "LeNet5": LeNet5,
+    "augmented": lambda: nn.Sequential(RandomDistortion(), LeNet()),
+    "dropout": lambda: nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(784, 10)),
+}
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_training_there(device, make, few, sample, tmp_path):
+    """Every way through the trainer, on the device that PyTorch finds."""
+    seen = []
+
+    def look(event):
+        if isinstance(event, EndIteration):
+            seen.append((event.cost, event.accuracy))
+
+    torch.manual_seed(0)
+    trainer = Trainer(make())
+    assert trainer.device.type == device.type
+    settings = {"epochs": 2, "checkpoint_dir": tmp_path}
+    handlers = [look, CostPlotter(), CostLogger(io.StringIO())]
+    history = trainer.fit(few, few[:50], event_handler=handlers, **settings)
+    assert len(seen) == 6 and all(0 <= accuracy <= 1 for _, accuracy in seen)
+    assert history[-1].validation == trainer.evaluate(few[:50])
+
+    again = Trainer(make())
+    assert again.fit(few, few[:50], resume=True, **settings) == history
+    assert again.evaluate(few) == trainer.evaluate(few)
+    trainer.restore(tmp_path, 0)
+    assert trainer.evaluate(few[:50]) == history[0].validation
+
+
+def test_answers_come_to_the_cpu(device, few):
+    trainer = Trainer(LeNet())
+    there = torch.from_numpy(few.images).to(device)
+    probabilities = trainer.predict(few.images)
+    assert probabilities.is_cpu and torch.equal(trainer.predict(there), probabilities)
+    assert to_input(there).device == device
+    seen = recognize(trainer.model, example_picture("five"))
+    assert seen.probabilities.is_cpu
+    show_recognition(seen)
+    show_maps(trainer.model[0].weight[:, 0])
+    show_digits(there[:3])
+    digits = Digits(there, torch.from_numpy(few.labels).to(device))
+    assert np.array_equal(digits.images, few.images)
+    assert len(digits[torch.tensor([0, 2], device=device)]) == 2
+
+
+def test_a_model_that_was_moved_meanwhile(device, few):
+    """It answers where it is, and is trained where the trainer is."""
+    trainer = Trainer(LeNet())
+    before = trainer.predict(few.images)
+    trainer.model.cpu()
+    assert torch.allclose(trainer.predict(few.images), before, atol=1e-5)
+    trainer.fit(few, epochs=1)
+    assert {p.device for p in trainer.model.parameters()} == {device}
+
+
+def test_the_same_training_run_as_on_the_cpu(device, few):
+    """And its random numbers are drawn from sequences of its own, there as well."""
+
+    def run(where):
+        torch.manual_seed(0)
+        return Trainer(MultilayerPerceptron(), device=where).fit(few, few, epochs=2)
+
+    there, here = run(device), run("cpu")
+    for ours, theirs in zip(there, here, strict=True):
+        assert ours.train.cost == pytest.approx(theirs.train.cost, rel=1e-4)
+        assert ours.validation.accuracy == pytest.approx(
+            theirs.validation.accuracy, abs=0.02
+        )
+
+
+def test_its_generator_is_the_callers(device, few):
+    module = getattr(torch, device.type)
+    trainer = Trainer(NETWORKS["dropout"]())
+    torch.manual_seed(7)
+    state = module.get_rng_state()
+    trainer.fit(few, epochs=1)
+    assert torch.equal(module.get_rng_state(), state)
+
+
+def test_checks_take_answers_from_there(device):
+    assert checks.softmax(lambda z: z.to(device).softmax(dim=1))

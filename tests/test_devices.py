@@ -41,32 +41,24 @@ def test_what_is_no_device(name):
         devices.find_device(name, "device")
 
 
-def test_own_random_numbers(monkeypatch):
-    """A sequence that goes on where it was left, on every generator there is."""
-    ours, accelerators = torch.default_generator, torch.Generator()
-    monkeypatch.setattr(devices, "_generators", lambda device: [ours, accelerators])
+def test_own_random_numbers():
+    """A sequence that goes on where it was left, while the caller's goes on, too."""
 
-    def draw():
-        return [float(torch.rand((), generator=g)) for g in (ours, accelerators)]
+    def draw(seed, count):
+        generator = torch.Generator().manual_seed(seed)
+        return [float(torch.rand((), generator=generator)) for _ in range(count)]
 
-    def seeded(seed):
-        for generator in ours, accelerators:
-            generator.manual_seed(seed)
-
-    seeded(3)
-    first, second = draw(), draw()
-    seeded(5)
-    callers = [draw(), draw(), draw()]
-    seeded(5)
+    own, callers = draw(3, 2), draw(5, 3)
+    torch.manual_seed(5)
     numbers = devices.RandomNumbers(3, torch.device("cpu"))
-    assert draw() == callers[0]
+    assert float(torch.rand(())) == callers[0]
     with numbers.drawn():
-        assert draw() == first
-    assert draw() == callers[1]
+        assert float(torch.rand(())) == own[0]
+    assert float(torch.rand(())) == callers[1]
     with pytest.raises(ZeroDivisionError), numbers.drawn():
-        assert draw() == second
+        assert float(torch.rand(())) == own[1]
         _ = 1 / 0
-    assert draw() == callers[2]
+    assert float(torch.rand(())) == callers[2]
 
 
 @pytest.mark.skipif(not torch.accelerator.is_available(), reason="needs an accelerator")
