@@ -163,7 +163,7 @@ def load_mnist(
         folder = home_path(root).absolute()
         train, test = _read_folder(folder)
         held = "full" if _is_mnist(train, test, "labels") else "folder"
-        if source == "full" != held:
+        if source == "full" and held != "full":
             raise DataError(
                 f"{folder}: expected MNIST, but the labels of these "
                 f"{len(train) + len(test):,} digits are others; name MNIST's folder, "
