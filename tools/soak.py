@@ -200,28 +200,32 @@ def trainings(tries: int, rng: random.Random, folder: Path) -> Part:
     """Kill training runs twice each, at any moment from the first batch on."""
     part, end = Part(), time.monotonic() + 60 * MINUTES
     while part.tries < tries and time.monotonic() < end:
-        seed = rng.randrange(2**32)
-        place, alone = folder / f"training-{seed}", folder / f"alone-{seed}"
-        used = part.tries % 2 == 0
-        if used:  # by an older training run
-            start(f"train({str(place)!r}, {seed + 1}, False)").communicate()
+        seed, used = rng.randrange(2**32), part.tries % 2 == 0
+        place, alone, older = (
+            folder / f"{n}-{seed}" for n in ("run", "alone", "older")
+        )
+        older.mkdir()
+        if used:
+            start(f"train({str(older)!r}, {seed + 1}, False)").communicate()
         process = start(f"train({str(alone)!r}, {seed}, False)")
         process.stdout.readline()
         begun = time.monotonic()
-        wanted, seconds = process.communicate()[0], time.monotonic() - begun
-        if not killed_twice(place, seed, seconds, rng, part):
-            shutil.rmtree(place)
-            shutil.rmtree(alone)
-            continue  # it was quicker than we: once more
-        process = start(f"train({str(place)!r}, {seed}, True)")
-        found, errors = process.communicate()
+        wanted = process.stdout.readline()
+        seconds = time.monotonic() - begun
+        process.communicate()
+        shutil.copytree(older, place)
+        while not killed_twice(place, seed, seconds, rng, part):
+            shutil.rmtree(place)  # it was quicker than we: once more
+            shutil.copytree(older, place)
+            seconds *= 0.8
+        found, errors = start(f"train({str(place)!r}, {seed}, True)").communicate()
         part.tries += 1
         part.outcomes["in a used folder"] += used
         # Nothing begins where it was killed after its last epoch.
         if wanted and found.removeprefix("begun\n") == wanted:
             part.outcomes["identical"] += 1
-            shutil.rmtree(place)
-            shutil.rmtree(alone)
+            for path in (place, alone, older):
+                shutil.rmtree(path)
         else:
             part.violations.append(
                 f"{place}: expected {wanted!r} as in {alone}, found {found!r} {errors}"
@@ -237,17 +241,17 @@ def killed_twice(
     for resume in (False, True):
         process = start(f"train({str(place)!r}, {seed}, {resume})")
         process.stdout.readline()
+        before = {*place.glob(".*")}
         moment = rng.uniform(0, seconds)
         seconds -= moment  # that it still needs, more or less
         time.sleep(moment)
         if rng.random() < 0.3:  # wait until a checkpoint is being written
-            while process.poll() is None and not [*place.glob(".*")]:
+            while process.poll() is None and before >= {*place.glob(".*")}:
                 pass
         process.kill()
-        process.communicate()
-        if process.returncode == 0:
+        if process.communicate()[0]:  # its result
             return False
-        unfinished += len([*place.glob(".*")])
+        unfinished += len({*place.glob(".*")} - before)
     part.outcomes["kills"] += 2
     part.outcomes["kills in the middle of a checkpoint"] += unfinished
     return True
