@@ -226,7 +226,7 @@ class CostPlotter:
         lines = axes.lines[: len(self.titles)]
         for mark in axes.lines[len(self.titles) :]:
             mark.remove()
-        firsts, sizes = [0.0], [0.0]
+        sizes: list[tuple[float, float]] = []  # of each point: its step, how far from 0
         for line, points in zip(lines, self._curves.values(), strict=True):
             steps = np.array([p.step for p in points], float)
             values = np.array([p.value for p in points], float)
@@ -248,17 +248,20 @@ class CostPlotter:
                     transform=axes.get_xaxis_transform(),
                     clip_on=False,
                 )
-            finite = abs(values[~np.isnan(values)])
-            firsts, sizes = [*firsts, *finite[:1]], [*sizes, *finite]
-        self._scale(max(firsts), max(sizes))
+            finite = ~np.isnan(values)
+            sizes += zip(steps[finite], abs(values[finite]), strict=True)
+        self._scale(sizes)
         png = io.BytesIO()
         # Little compression and no tight box (which draws twice) save most of the time.
         self._figure.savefig(png, format="png", pil_kwargs={"compress_level": 1})
         return png.getvalue()
 
-    def _scale(self, first: float, largest: float) -> None:
+    def _scale(self, sizes: list[tuple[float, float]]) -> None:
         """Make room for all points; if need be, with a logarithm above the first."""
         axes, label = self._figure.axes[0], "cost (nats)"
+        start = min((step for step, _ in sizes), default=0)
+        first = max((size for step, size in sizes if step == start), default=0)
+        largest = max((size for _, size in sizes), default=0)
         if largest > EXPLODED * first > 1 / LARGEST:
             # A fifth of the height, at least, is left to what is below.
             part = max(1, math.log10(largest / first) / 4)

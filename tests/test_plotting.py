@@ -203,6 +203,21 @@ def test_marks_neither_hide_nor_are_hidden(tmp_path):
     assert not any(boxes[-1].overlaps(box) for box in boxes[:-1])
 
 
+def test_the_axis_is_as_ever_while_a_model_learns_well(tmp_path):
+    """However far a cost falls, and however low the validation cost begins."""
+    plotter = CostPlotter()
+    for step in range(0, 2_000, 100):
+        plotter.append("training cost", step, 2.3 / (1 + step))
+    plotter.append("validation cost", 430, 0.04)
+    plotter.plot(tmp_path / "cost.png")
+    [axes] = plotter._figure.axes
+    assert axes.get_yscale() == "linear" and axes.get_ylabel() == "cost (nats)"
+    assert axes.get_ylim() == (0, pytest.approx(2.3 * 1.05, rel=1e-3))
+    plotter.append("validation cost", 860, 60.0)
+    plotter.plot(tmp_path / "cost.png")
+    assert axes.get_ylabel() == "cost (nats), logarithmic above 2.3"
+
+
 def test_a_single_point_is_seen(tmp_path):
     plotter = CostPlotter("cost")
     plotter.append("cost", 0, 2.3)
