@@ -130,7 +130,7 @@ def test_run_all_watch_stop_run_on_and_run_again(jupyter, chapter, page):
     # The plot is drawn, and then redrawn where it is, while the model learns.
     training = page.locator(".jp-CodeCell", has_text="[plotter, ").last
     training.get_by_text("epoch 1 ended").wait_for()
-    training.get_by_text("epoch 1 ended").scroll_into_view_if_needed()
+    training.scroll_into_view_if_needed()
     training.evaluate(WATCH)
     training.get_by_text("epoch 8 ended").wait_for()
     seen = page.evaluate("seen")

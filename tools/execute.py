@@ -1,13 +1,12 @@
 """Run every notebook on full MNIST and store what comes out, cleaned.
 
-    python tools/execute.py [--clean | --path] [chapter …]
+    python tools/execute.py [--clean] [chapter ...]
 
-A chapter is named by its number (07), its name (07_lenet) or its file; without any, all
-are meant. With --clean they are only cleaned, and keep the outputs they have; with
---path nothing is done but to print where they are. A notebook that fails is left as it
-was. Running this twice changes no line but measured
-numbers: outputs and execution counts stay, and what differs from one machine or moment
-to the next (timings, editor and kernel metadata) goes.
+A chapter is named by its number (7), its title (lenet), both (07_lenet) or its file;
+without any, all are meant. With --clean they are only cleaned, and keep the outputs
+they have. A notebook that fails is left as it was. Running this twice changes no line
+but measured numbers: outputs and execution counts stay, and what differs from one
+machine or moment to the next (timings, editor and kernel metadata) goes.
 """
 
 import os
@@ -40,19 +39,16 @@ TAGS = {
 def main(arguments: list[str]) -> None:
     """Execute, or only clean, the notebooks named, or all."""
     options = {argument for argument in arguments if argument.startswith("-")}
-    if options - {"--clean", "--path"} or len(options) > 1:
+    if options - {"--clean"}:
         raise SystemExit(__doc__)
     named = [chapter(argument) for argument in arguments if argument not in options]
     paths = named or sorted(NOTEBOOKS.glob("*.ipynb"))
-    if "--path" in options:
-        print(*(os.path.relpath(path) for path in paths))
-        return
     if not options:
         want_full_mnist()
     for path in paths:
         notebook = read(path)
         if not options:
-            print(f"{path.name} …", flush=True)
+            print(f"{path.name} ...", flush=True)
             execute(notebook, path)
         clean(notebook)
         nbformat.validate(notebook)
@@ -67,7 +63,8 @@ def chapter(name: str) -> Path:
         return file
     there = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
     for stem, path in there.items():
-        if stem == file.stem or stem.startswith(f"{name.zfill(2)}_"):
+        number, _, title = stem.partition("_")
+        if file.stem in (stem, number, number.lstrip("0"), title):
             return path
     raise SystemExit(f"there is no chapter {name!r}; there are {', '.join(there)}")
 
@@ -75,7 +72,7 @@ def chapter(name: str) -> Path:
 def want_full_mnist() -> None:
     """Download it now, so that no notebook has to; or say why that fails."""
     if folder := os.environ.get("MNIST_LESSON_DATA"):
-        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).absolute())
+        os.environ["MNIST_LESSON_DATA"] = str(Path(folder).expanduser().absolute())
     try:
         load_mnist(source="full")
     except DataError as error:
