@@ -72,6 +72,7 @@ class serve:
             ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
         )
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # a client that has hung up
 
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
