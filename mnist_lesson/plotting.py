@@ -266,7 +266,7 @@ class CostPlotter:
             # A fifth of the height, at least, is left to what is below.
             part = max(1, math.log10(largest / first) / 4)
             axes.set_yscale("symlog", linthresh=first, linscale=part)
-            label += f", logarithmic above {first:.3g}"
+            label += f", logarithmic beyond {first:.3g}"
         else:
             axes.set_yscale("linear")
         axes.set_ylabel(label)

@@ -215,7 +215,7 @@ def test_the_axis_is_as_ever_while_a_model_learns_well(tmp_path):
     assert axes.get_ylim() == (0, pytest.approx(2.3 * 1.05, rel=1e-3))
     plotter.append("validation cost", 860, 60.0)
     plotter.plot(tmp_path / "cost.png")
-    assert axes.get_ylabel() == "cost (nats), logarithmic above 2.3"
+    assert axes.get_ylabel() == "cost (nats), logarithmic beyond 2.3"
 
 
 def test_a_single_point_is_seen(tmp_path):
