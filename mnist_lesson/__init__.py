@@ -66,7 +66,7 @@ __all__ = [
 if TYPE_CHECKING:
     from . import figures
 else:
-    # It stands on pyplot, which takes longer to load than all else here together.
+    # It stands on Matplotlib, which takes longer to load than all else here together.
     def __getattr__(name):
         """Load `figures` when it is first asked for."""
         if name == "figures":

@@ -20,7 +20,9 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     except TypeError:
         number = least - 1
     if number < least:
-        raise ValueError(f"{name} must be a whole number from {least}, not {value!r}")
+        raise ValueError(
+            f"{name} must be a whole number from {least}, not {_shown(value)}"
+        )
     return number
 
 
@@ -32,8 +34,7 @@ def real_number(name: str, value: Any) -> float:
             return float(array.item())
     except (TypeError, ValueError, OverflowError, RuntimeError):
         pass
-    shown = " ".join(reprlib.repr(value).split())
-    raise ValueError(f"{name} must be one number, not {shown}")
+    raise ValueError(f"{name} must be one number, not {_shown(value)}")
 
 
 def home_path(path: str | os.PathLike[str]) -> Path:
@@ -94,3 +95,8 @@ def described(values: Any) -> str:
     if array.ndim or values is array:
         return f"{array.dtype} of shape {tuple(array.shape)}"
     return f"an object of type {type(values).__name__}"
+
+
+def _shown(value: Any) -> str:
+    """Show a value in a message: on one line, and not all of a large one."""
+    return " ".join(reprlib.repr(value).split())

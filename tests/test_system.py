@@ -1,0 +1,35 @@
+"""Files that are whole or absent."""
+
+import pytest
+
+from mnist_lesson._system import in_notebook, whole_file
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old", "utf-8")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as temporary:
+        temporary.write_text("half", "utf-8")
+        _ = 1 / 0
+    assert path.read_text("utf-8") == "old"
+    with whole_file(path) as temporary:
+        temporary.write_text("new", "utf-8")
+        assert path.read_text("utf-8") == "old"
+    assert path.read_text("utf-8") == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_errors_name_the_file_that_was_meant(tmp_path):
+    """Not the temporary one, whose name nobody knows."""
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    with pytest.raises(OSError) as caught, whole_file(tmp_path / "folder") as temporary:
+        temporary.touch()
+    assert str(tmp_path / "folder") in str(caught.value)
+    assert ".folder-" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"make the folder .*nowhere first"):
+        with whole_file(tmp_path / "nowhere" / "file"):
+            pass
+
+
+def test_this_is_no_notebook():
+    assert not in_notebook()
