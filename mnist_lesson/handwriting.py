@@ -63,7 +63,7 @@ DARK = 0.25  # the least contrast of a brush; broad and fainter is a shadow
 ACROSS, DOWN = 0.16, 0.4  # of the digit's size: wider gaps part two digits
 SMALLEST = 0.03  # of the picture's longer side: lower marks are dirt
 
-_ONE_AT_A_TIME = threading.Lock()
+_ONE_AT_A_TIME = threading.Lock()  # for warnings and stderr are the whole process's
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it goes to stderr
 
 Picture = str | os.PathLike[str] | BinaryIO | Image.Image
@@ -209,7 +209,7 @@ def _grey(file: Picture) -> Grey:
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # at sizes and oddities we look ourselves
             if isinstance(file, Image.Image):
                 _check(file)
@@ -293,7 +293,7 @@ def _check(image: Image.Image) -> None:
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """Keep from the terminal what libtiff writes there, past Python."""
-    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # there may be no stderr
             stderr = os.dup(2)
             stack.callback(os.close, stderr)
@@ -344,7 +344,7 @@ def _joined(strips: Iterator[Image.Image], size: tuple[int, int]) -> Image.Image
 
 def _mean(image: Image.Image) -> Image.Image:
     """Give the plain mean: the eye's weights would make yellow and blue pens vanish."""
-    if image.mode == "LAB":  # which Pillow cannot convert
+    if image.mode == "LAB":  # which older Pillows cannot convert
         return image.getchannel("L")
     return image.convert("RGB").convert("L", (1 / 3, 1 / 3, 1 / 3, 0))
 

@@ -612,7 +612,7 @@ def test_nothing_is_printed_about_damaged_files(tmp_path):
     for number, data in enumerate(damaged_tiffs()):
         (tmp_path / f"{number}.tiff").write_bytes(data)
     code = """if True:
-        import os, pathlib, sys, threading
+        import os, pathlib, sys, threading, warnings
         from mnist_lesson import HandwritingError, load_digit
         def read():
             for path in [*pathlib.Path(sys.argv[1]).glob("*.tiff")] * 5:
@@ -620,11 +620,14 @@ def test_nothing_is_printed_about_damaged_files(tmp_path):
                     load_digit(path)
                 except HandwritingError as error:
                     pass
+        filters = list(warnings.filters)
+        sys.setswitchinterval(1e-5)
         threads = [threading.Thread(target=read) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        assert warnings.filters == filters
         os.write(2, b"heard")"""
     done = subprocess.run(
         [sys.executable, "-W", "always::UserWarning", "-c", code, tmp_path],
