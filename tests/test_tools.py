@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import tools.execute
 from mnist_lesson import read_idx
 
 ROOT = Path(__file__).parents[1]
@@ -27,12 +28,13 @@ def stored(tmp_path, *sources):
     return path
 
 
-def full_mnist():
-    """A folder that passes for full MNIST: execute only asks whether there is one."""
-    return str(ROOT / "mnist_lesson" / "sample")
+@pytest.fixture
+def full_mnist(monkeypatch):
+    """Let execute believe that full MNIST is there: it only asks."""
+    monkeypatch.setattr(tools.execute, "load_mnist", lambda **options: None)
 
 
-def test_execute_stores_clean_and_the_same_twice(tmp_path):
+def test_execute_stores_clean_and_the_same_twice(tmp_path, full_mnist):
     path = stored(
         tmp_path,
         "import sys\nfor i in range(3):\n    print(i)\n    sys.stdout.flush()",
@@ -40,24 +42,23 @@ def test_execute_stores_clean_and_the_same_twice(tmp_path):
         "handle = display({'text/plain': 'old'}, raw=True, display_id=True)\n"
         "handle.update({'text/plain': 'new'}, raw=True)",
     )
-    done = execute(path, MNIST_LESSON_DATA=full_mnist())
-    assert done.returncode == 0, done.stderr
+    tools.execute.main([str(path)])
     first = path.read_bytes()
     one, two = nbformat.read(path, as_version=4).cells
     assert [o.text for o in one.outputs] == ["0\n1\n2\n"]
     assert [o.data["text/plain"] for o in two.outputs] == ["new"]
     assert (one.execution_count, two.execution_count) == (1, 2)
     assert one.metadata == {} == two.metadata
-    execute(path, MNIST_LESSON_DATA=full_mnist())
+    tools.execute.main([str(path)])
     assert path.read_bytes() == first
 
 
-def test_execute_leaves_a_failing_notebook_alone(tmp_path):
+def test_execute_leaves_a_failing_notebook_alone(tmp_path, full_mnist):
     path = stored(tmp_path, "print('before')", "1 / 0")
     before = path.read_bytes()
-    done = execute(path, MNIST_LESSON_DATA=full_mnist())
-    assert done.returncode != 0 and "fails and is left as it was" in done.stderr
-    assert "ZeroDivisionError" in done.stderr
+    with pytest.raises(SystemExit, match="fails and is left as it was") as caught:
+        tools.execute.main([str(path)])
+    assert "ZeroDivisionError" in str(caught.value)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["chapter.ipynb"]
 
