@@ -19,7 +19,7 @@ from tools.execute import joined
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LONG = 5  # seconds
+LONG = 3  # seconds
 FIRST = "import accelerator\naccelerator.play({!r});"
 
 
