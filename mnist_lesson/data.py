@@ -16,6 +16,9 @@ from ._values import described, home_path, to_array, to_tensor, whole_number
 from .download import SHA256, DataError, cache_folder, fill
 from .idx import IdxError, read_idx
 
+# Half of full ink. A tensor, for the quotient's type is its own, whatever the default
+# type: Apple's GPUs have no float64.
+HALF = torch.tensor(127.5, dtype=torch.float32, device="cpu")
 VALIDATION = 5_000  # of the 60,000 training digits are held out by default
 
 
@@ -213,9 +216,7 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     ValueError
         If these are not such images; already scaled ones, say.
     """
-    # In float32 whatever the default type: Apple's GPUs have no float64.
-    scaled = grey_levels(images).unsqueeze(1).to(torch.float32)
-    return scaled.div_(127.5).sub_(1)
+    return grey_levels(images).unsqueeze(1).div(HALF).sub_(1)
 
 
 def grey_levels(images: np.ndarray | torch.Tensor) -> torch.Tensor:

@@ -60,9 +60,11 @@ def input_format(model: nn.Module) -> dict[str, Any]:
     """
     weights = (p for p in model.parameters() if p.is_floating_point())
     weight = next(weights, torch.empty(0, dtype=torch.float32, device="cpu"))
-    ours = ("torch.nn.", f"{__package__}.")
-    channels_last = weight.device.type == "cpu" and all(
-        type(module).__module__.startswith(ours) for module in model.modules()
+    layers, ours = [*model.modules()], ("torch.nn.", f"{__package__}.")
+    channels_last = (
+        weight.device.type == "cpu"
+        and any(isinstance(layer, nn.Conv2d) for layer in layers)
+        and all(type(layer).__module__.startswith(ours) for layer in layers)
     )
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return {"dtype": weight.dtype, "memory_format": layout}
@@ -82,8 +84,9 @@ class RandomNumbers:
     """A sequence of random numbers of one's own, whatever else draws meanwhile.
 
     PyTorch has one generator for the CPU and one for each accelerator; dropout, say,
-    takes from these. Within `with numbers.drawn():` they continue this sequence;
-    afterwards they are as the caller had them. Threads take turns.
+    takes from these. Within `with numbers.drawn():` they continue this sequence; before
+    and afterwards, and within `with numbers.lent():`, they are the caller's. Threads
+    take turns.
     """
 
     _turn = threading.RLock()
@@ -91,33 +94,40 @@ class RandomNumbers:
     def __init__(self, seed: int, device: torch.device) -> None:
         seed %= 2**63  # as much as a generator takes
         self._generators = [(torch.get_rng_state, torch.set_rng_state)]
-        self._reached = [torch.Generator("cpu").manual_seed(seed).get_state()]
+        self._other = [torch.Generator("cpu").manual_seed(seed).get_state()]
         if device.type != "cpu":
             module = torch.get_device_module(device)
             get = partial(module.get_rng_state, device)
             put = partial(module.set_rng_state, device=device)
             with suppress(AssertionError, RuntimeError):  # not every device has one
                 get()
-                self._reached += [torch.Generator(device).manual_seed(seed).get_state()]
+                self._other += [torch.Generator(device).manual_seed(seed).get_state()]
                 self._generators += [(get, put)]
 
     @contextmanager
     def drawn(self) -> Iterator[None]:
         """Draw from this sequence, and from nobody else's."""
         with self._turn:
-            callers = self._states()
+            self._exchange()
             try:
-                self._set(self._reached)
                 yield
             finally:
-                try:
-                    self._reached = self._states()
-                finally:  # even if the stop button is pressed just now
-                    self._set(callers)
+                self._exchange()
 
-    def _states(self) -> list[torch.Tensor]:
-        return [get() for get, _ in self._generators]
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let others have their generators, and their turn, while this is drawn."""
+        self._exchange()
+        self._turn.release()
+        try:
+            yield
+        finally:
+            self._turn.acquire()
+            self._exchange()
 
-    def _set(self, states: list[torch.Tensor]) -> None:
-        for (_, put), state in zip(self._generators, states, strict=True):
+    def _exchange(self) -> None:
+        """Put away the states that the generators have, and set those put away."""
+        states = [get() for get, _ in self._generators]
+        for (_, put), state in zip(self._generators, self._other, strict=True):
             put(state)
+        self._other = states

@@ -89,6 +89,7 @@ class Trainer:
         self.device = pick_device() if device is None else find_device(device, "device")
         self.model = model.to(self.device)
 
+    @torch.enable_grad()
     def fit(
         self,
         train: Digits,
@@ -200,40 +201,42 @@ class Trainer:
                 random = RandomNumbers(seed * 1_000_003 + epoch, self.device)
                 with random.drawn():
                     order = torch.randperm(len(train), device="cpu").to(self.device)
-                targets = labels[order]
-                # The logits of every digit as it was met, in one block: small ones,
-                # kept by the hundred, would riddle the memory that is to be used again.
-                logits = torch.empty(
-                    len(train), 10, dtype=torch.float32, device=self.device
-                )
-                pieces = [x.split(batch_size) for x in (order, targets, logits)]
-                self.model.train()
-                for batch, (chosen, target, met) in enumerate(
-                    zip(*pieces, strict=True)
-                ):
-                    optimizer.param_groups[0]["lr"] = self._rate(step, steps)
-                    inputs = to_input(images.index_select(0, chosen)).to(**wanted)
-                    with torch.enable_grad(), random.drawn():
+                    targets = labels[order]
+                    # The logits of every digit as it was met, in one block: small ones,
+                    # kept by the hundred, would riddle the memory for the next batch.
+                    logits = images.new_empty((len(train), 10), dtype=torch.float32)
+                    pieces = [x.split(batch_size) for x in (order, targets, logits)]
+                    self.model.train()
+                    for batch, (chosen, target, met) in enumerate(
+                        zip(*pieces, strict=True)
+                    ):
+                        optimizer.param_groups[0]["lr"] = self._rate(step, steps)
+                        inputs = to_input(images.index_select(0, chosen)).to(**wanted)
                         with in_bfloat16:
                             scores = self.model(inputs)
                         scores = checked(scores, len(chosen))
                         cost = F.cross_entropy(scores, target)
-                    for parameter in parameters:
-                        parameter.grad = None  # backward adds to what it finds
-                    cost.backward()
-                    _clip([p.grad for p in parameters if p.grad is not None])
-                    optimizer.step()
-                    met.copy_(scores.detach())
-                    if handlers:
-                        correct = partial(accuracy, met, target)
-                        event = EndIteration(epoch, batch, step, cost.detach(), correct)
-                        for handler in handlers:
-                            handler(event)
-                    step += 1
+                        for parameter in parameters:
+                            parameter.grad = None  # backward adds to what it finds
+                        cost.backward()
+                        _clip([p.grad for p in parameters if p.grad is not None])
+                        optimizer.step()
+                        met.copy_(scores.detach())
+                        if handlers:
+                            event = EndIteration(
+                                *(epoch, batch, step),
+                                cost=cost.detach(),
+                                accuracy=partial(accuracy, met, target),
+                            )
+                            with random.lent():
+                                for handler in handlers:
+                                    handler(event)
+                        step += 1
 
-                self._want_finite(epoch, logits, targets, batch_size)
+                learned = judge(logits, targets)
+                self._want_finite(learned, epoch, logits, targets, batch_size)
                 judged = self.evaluate(validation) if validation else None
-                history.append(EndEpoch(epoch, step, judge(logits, targets), judged))
+                history.append(EndEpoch(epoch, step, learned, judged))
                 if checkpoint_dir is not None:
                     Checkpoint(
                         run,
@@ -248,7 +251,7 @@ class Trainer:
             warnings.warn(
                 f"the training run was interrupted after {len(history)} of {epochs} "
                 "epochs",
-                stacklevel=2,
+                stacklevel=3,  # enable_grad is between
             )
         return history
 
@@ -331,11 +334,16 @@ class Trainer:
         return self.learning_rate * min(rise, fall, 1)
 
     def _want_finite(
-        self, epoch: int, logits: torch.Tensor, targets: torch.Tensor, batch_size: int
+        self,
+        learned: Evaluation,
+        epoch: int,
+        logits: torch.Tensor,
+        targets: torch.Tensor,
+        batch_size: int,
     ) -> None:
         """Refuse to go on from an epoch in which the training run diverged."""
-        costs = F.cross_entropy(logits, targets, reduction="none")
-        if not costs.isfinite().all():
+        if not math.isfinite(learned.cost):
+            costs = F.cross_entropy(logits, targets, reduction="none")
             batch = int(costs.isfinite().int().argmin()) // batch_size
             what = f"the cost is no longer finite in epoch {epoch}, batch {batch}"
         elif not all(p.isfinite().all() for p in self.model.parameters()):

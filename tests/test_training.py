@@ -307,7 +307,7 @@ def test_a_model_is_meant(arguments, message):
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "momentum", "weight_decay"])
-@pytest.mark.parametrize("value", ["0.1", None, [0.1], torch.ones(2)])
+@pytest.mark.parametrize("value", ["0.1", None, [0.1, 0.2], torch.ones(2)])
 def test_settings_are_numbers(name, value):
     with pytest.raises(ValueError, match=f"{name} must be one number, not"):
         make(**{name: value})
