@@ -18,9 +18,10 @@ from torch.nn import functional as F
 from ._values import to_array, to_tensor
 
 # Two images and four classes are enough to tell mistakes apart.
-with torch.device("cpu"):
-    LOGITS = torch.tensor([[1, 2, 3, 0], [0.5, -1, 0, 4]], dtype=torch.float32)
-    LABELS = torch.tensor([1, 3])
+LOGITS = torch.tensor(
+    [[1, 2, 3, 0], [0.5, -1, 0, 4]], dtype=torch.float32, device="cpu"
+)
+LABELS = torch.tensor([1, 3], device="cpu")
 
 # What a learner hands over: a function, it is hoped, of the right arguments.
 Function = Callable[..., Any]

@@ -16,9 +16,6 @@ from ._values import described, home_path, to_array, to_tensor, whole_number
 from .download import SHA256, DataError, cache_folder, fill
 from .idx import IdxError, read_idx
 
-# Half of full ink. A tensor, for the quotient's type is its own, whatever the default
-# type: Apple's GPUs have no float64.
-HALF = torch.tensor(127.5, dtype=torch.float32, device="cpu")
 VALIDATION = 5_000  # of the 60,000 training digits are held out by default
 
 
@@ -216,7 +213,10 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     ValueError
         If these are not such images; already scaled ones, say.
     """
-    return grey_levels(images).unsqueeze(1).div(HALF).sub_(1)
+    # A tensor, for the quotient's type is then its own, whatever the default type is:
+    # Apple's GPUs have no float64.
+    half = torch.tensor(127.5, dtype=torch.float32, device="cpu")
+    return grey_levels(images).unsqueeze(1).div(half).sub_(1)
 
 
 def grey_levels(images: np.ndarray | torch.Tensor) -> torch.Tensor:

@@ -163,7 +163,7 @@ def test_it_plays_in_another_process(kind):
     code = f"import accelerator, torch\naccelerator.play({kind!r})\n"
     code += f"print(torch.ones(1).to({kind!r}).device)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True,
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8",
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
     )  # fmt: skip
     assert (done.stdout, done.stderr) == (f"{kind}:0\n", "")

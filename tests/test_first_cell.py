@@ -98,7 +98,7 @@ def test_it_notices_that_there_is_no_git(tmp_path):
 def run(python, **environment):
     """Run the cell without a notebook; give the last line, where the reason is."""
     done = subprocess.run(
-        [python, "-c", START + CELL.source], capture_output=True, text=True,
+        [python, "-c", START + CELL.source], capture_output=True, encoding="utf-8",
         env=os.environ | environment,
     )  # fmt: skip
     return done.stderr.splitlines()[-1]

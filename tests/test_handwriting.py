@@ -631,7 +631,7 @@ def test_nothing_is_printed_about_damaged_files(tmp_path):
         os.write(2, b"heard")"""
     done = subprocess.run(
         [sys.executable, "-W", "always::UserWarning", "-c", code, tmp_path],
-        capture_output=True, text=True,
+        capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("", "heard")
 
@@ -641,7 +641,7 @@ def test_damaged_pictures():
     done = subprocess.run(
         [sys.executable, "tools/soak.py", "--short", "--only", "pictures"],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True,
+        capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sentences" in done.stdout and "digits" in done.stdout

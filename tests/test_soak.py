@@ -22,7 +22,7 @@ def test_a_short_run_finds_nothing(part):
     done = subprocess.run(
         [sys.executable, "tools/soak.py", "--short", "--only", part],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True,
+        capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{soak.SHORT[part]:,}" in done.stdout

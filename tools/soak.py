@@ -166,7 +166,7 @@ def start(call: str, **environment: str) -> subprocess.Popen[str]:
     """Call one of this module's functions in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", f"from tools.soak import *; {call}"],
-        cwd=ROOT, env=os.environ | environment, text=True,
+        cwd=ROOT, env=os.environ | environment, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -405,7 +405,7 @@ def broken(name: str, numbers: range, seed: int, folder: Path) -> Part:
                 printed = os.fstat(1).st_size
                 wrong += [f"{took:.1f} seconds"] * (took > SECONDS)
                 wrong += [f"{memory:.0f} MB"] * (memory > max(MEGABYTES, part.memory))
-                wrong += [f"printed {log.read_text()!r}"] * (printed > 0)
+                wrong += [f"printed {log.read_bytes()!r}"] * (printed > 0)
                 wrong += started
                 if wrong:
                     kept = shutil.copy(path, folder / f"{name}-{number}")
