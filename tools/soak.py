@@ -405,7 +405,9 @@ def broken(name: str, numbers: range, seed: int, folder: Path) -> Part:
                 printed = os.fstat(1).st_size
                 wrong += [f"{took:.1f} seconds"] * (took > SECONDS)
                 wrong += [f"{memory:.0f} MB"] * (memory > max(MEGABYTES, part.memory))
-                wrong += [f"printed {log.read_bytes()!r}"] * (printed > 0)
+                wrong += [f"printed {log.read_text('utf-8', 'replace')!r}"] * (
+                    printed > 0
+                )
                 wrong += started
                 if wrong:
                     kept = shutil.copy(path, folder / f"{name}-{number}")
