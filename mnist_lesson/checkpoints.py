@@ -80,16 +80,15 @@ class Checkpoint:
         OSError
             If it cannot be opened.
         """
-        data = path.read_bytes()
+        file = io.BytesIO(path.read_bytes())
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what is wrong is said below
                 # PyTorch does not look at the checksums that it writes.
-                if damaged := zipfile.ZipFile(io.BytesIO(data)).testzip():
+                if damaged := zipfile.ZipFile(file).testzip():
                     raise ValueError(f"{damaged} is damaged")
-                content = torch.load(
-                    io.BytesIO(data), map_location="cpu", weights_only=True
-                )
+                file.seek(0)
+                content = torch.load(file, map_location="cpu", weights_only=True)
             history = History(_event(**event) for event in content["history"])
             checkpoint = cls(**content | {"history": history})
             settings = checkpoint.settings

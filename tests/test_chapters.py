@@ -72,7 +72,7 @@ def faults(path, kind, limit):
                 # For a moment, a kernel drops what was sent right behind a failure.
                 time.sleep(1)
             if any(output.get("name") == "stderr" for output in cell.outputs):
-                found.append(f"{cell.source}\nwrites to stderr: {said[-1]}")
+                found.append(f"{cell.source}\nwrites to stderr: {cell.outputs}")
             varies = "nbval-ignore-output" in cell.metadata.get("tags", [])
             if not varies and said[1:] and said[0] != said[1]:
                 found.append(f"{cell.source}\nfirst {said[0]}, then {said[1]}")

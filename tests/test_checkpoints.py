@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from trainers import Dropping, make, same, weights
 
 from mnist_lesson import (
     Digits,
@@ -22,28 +23,7 @@ from mnist_lesson import (
     LeNet,
     MultilayerPerceptron,
     SoftmaxRegression,
-    Trainer,
 )
-
-
-def make(model=SoftmaxRegression, seed=0, **settings):
-    torch.manual_seed(seed)
-    return Trainer(model(), device="cpu", **settings)
-
-
-def weights(trainer):
-    return [p.detach().clone() for p in trainer.model.parameters()]
-
-
-def same(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-class Dropping(nn.Sequential):
-    """A model that needs random numbers while it trains."""
-
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Dropout(0.2), nn.Linear(784, 10))
 
 
 @pytest.mark.parametrize("model", [Dropping, LeNet])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from trainers import make
 
 from mnist_lesson import (
     Digits,
@@ -17,11 +18,6 @@ from mnist_lesson import (
     to_input,
 )
 from mnist_lesson.inference import accuracy
-
-
-def make(model=SoftmaxRegression, seed=0, **settings):
-    torch.manual_seed(seed)
-    return Trainer(model(), device="cpu", **settings)
 
 
 def test_evaluate_and_predict(sample):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from trainers import Dropping, make, same, weights
 
 from mnist_lesson import (
     CostLogger,
@@ -21,20 +22,6 @@ from mnist_lesson import (
     recognize,
     to_input,
 )
-
-
-def make(model=SoftmaxRegression, seed=0, **settings):
-    torch.manual_seed(seed)
-    return Trainer(model(), device="cpu", **settings)
-
-
-def weights(trainer):
-    return [p.detach().clone() for p in trainer.model.parameters()]
-
-
-def same(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
 
 # What a step does
 
@@ -467,11 +454,6 @@ def test_layers_that_wait_for_their_first_input(few):
 
 
 # Random numbers of its own
-
-
-class Dropping(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
 
 
 def test_handlers_draw_from_the_callers_numbers(few):
