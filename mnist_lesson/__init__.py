@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from . import checks
-from .data import Digits, Mnist, load_mnist, to_input
+from .data import MEAN, STD, Digits, Mnist, load_mnist, to_input
 from .devices import pick_device
 from .download import DataError
 from .events import EndEpoch, EndIteration, Evaluation, History
@@ -30,6 +30,8 @@ from .plotting import CostLogger, CostPlotter, show_digits, show_maps, show_reco
 from .training import Trainer
 
 __all__ = [
+    "MEAN",
+    "STD",
     "CostLogger",
     "CostPlotter",
     "DataError",

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from ._values import to_array, to_tensor
+from .data import MEAN, STD
 
 # Two images and four classes are enough to tell mistakes apart.
 LOGITS = torch.tensor(
@@ -200,33 +201,44 @@ def sigmoid_gradient(function: Function) -> str:
 
 @_check
 def scale(function: Function) -> str:
-    """Check a scaling: grey levels, uint8 of any shape, to floats from -1 to 1."""
-    levels = torch.tensor([[0, 1, 51, 100], [127, 128, 200, 255]], dtype=torch.uint8)
+    """Check a scaling: grey levels, uint8 of any shape, standardized to floats."""
+    levels = torch.tensor([[0, 1, 33, 51], [100, 128, 200, 255]], dtype=torch.uint8)
     p = levels.float()
     _compare(
         _call(function, levels),
-        p / 127.5 - 1,
+        (p - MEAN) / STD,
         {
-            "this goes from 0 to 1; paper should be -1, so double it and subtract 1": (
-                p / 255
+            "this goes from 0 to 1; subtract the mean and divide by the standard "
+            "deviation instead": p / 255,
+            "this goes from -1 to 1, whose mean is not 0; subtract the mean": (
+                p / 127.5 - 1
             ),
-            "this goes from -0.5 to 0.5; divide by 127.5, not by 255": p / 255 - 0.5,
-            "ink is -1 and paper 1, the wrong way round; take the negative": (
-                1 - p / 127.5
+            "the mean is subtracted; now divide by the standard deviation": p - MEAN,
+            "divide by the standard deviation, not by 255": (p - MEAN) / 255,
+            "the mean is still there; subtract it before the division": p / STD,
+            "/ comes before -: put the difference in parentheses": p - MEAN / STD,
+            "the quotient is right, the mean was subtracted after it; subtract first": (
+                p / STD - MEAN
             ),
-            "full ink falls short of 1; half of 255 is 127.5, not 128": p / 128 - 1,
-            "full ink is above 1; half of 255 is 127.5, not 127": p / 127 - 1,
+            "MEAN and STD are grey levels from 0 to 255; do not divide the pixels by "
+            "255 first": (p / 255 - MEAN) / STD,
+            "ink is dark and paper bright, the wrong way round; take the negative": (
+                (MEAN - p) / STD
+            ),
+            "divide by the standard deviation, not by its square, the variance": (
+                (p - MEAN) / STD**2
+            ),
             "the grey levels between are lost; divide with / and not with //": (
-                p // 127.5 - 1
+                (p - MEAN) // STD
             ),
-            "bytes wrap around at 256; make floats of them before you multiply": (
-                (2 * levels) / 255 - 1
+            "bytes wrap around below 0; make floats of them before you subtract": (
+                (levels - 33) / STD
             ),
-            "these are the grey levels as they were; divide by 127.5, subtract 1": p,
-            "subtract 1 after the division; paper should be -1": p / 127.5,
+            "these are the grey levels as they were; subtract the mean, divide by the "
+            "standard deviation": p,
         },
     )
-    return "paper is -1, full ink is 1, and all between is kept"
+    return "the training digits' mean becomes 0, their standard deviation 1"
 
 
 @_check

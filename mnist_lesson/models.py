@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ._values import whole_number
+from .data import PAPER
 
 
 class Layers(nn.Sequential):
@@ -106,7 +107,8 @@ class LeNet5(Layers):
 
     The published output layer compares 84 units with fixed pictures of the characters
     (60,000 parameters in all); here ten linear units give logits instead. And images
-    come as `to_input` scales them, from -1 to 1; the paper chose other numbers.
+    come as `to_input` scales them; the publication chose similar numbers, -0.1 for
+    paper and 1.175 for ink, to the same end: a mean near 0 and a variance near 1.
 
     Source: LeCun, Bottou, Bengio and Haffner, *Gradient-Based Learning Applied to
     Document Recognition*, 1998, section II.B, https://doi.org/10.1109/5.726791.
@@ -114,7 +116,7 @@ class LeNet5(Layers):
 
     def __init__(self) -> None:
         super().__init__(
-            nn.ConstantPad2d(2, -1.0),  # paper all round: (N, 1, 32, 32)
+            nn.ConstantPad2d(2, PAPER),  # paper all round: (N, 1, 32, 32)
             nn.Conv2d(1, 6, kernel_size=5),  # C1 → (N, 6, 28, 28)
             ScaledTanh(),
             Subsampling(6),  # S2 → (N, 6, 14, 14)
@@ -239,5 +241,6 @@ class RandomDistortion(nn.Module):
             align_corners=True,
         )
         places = places + moves.permute(0, 2, 3, 1)
-        # Paper is -1, but grid_sample fills up with 0.
-        return nn.functional.grid_sample(x + 1, places, align_corners=False) - 1
+        # grid_sample fills up with 0, which is then paper.
+        ink = nn.functional.grid_sample(x - PAPER, places, align_corners=False)
+        return ink + PAPER

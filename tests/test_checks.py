@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mnist_lesson import checks
+from mnist_lesson import MEAN, STD, checks
 
 
 def windows(x):
@@ -58,16 +58,20 @@ SIGMOID_GRADIENT = {
     "on paper": lambda a: a + 7,
 }
 SCALE = {
-    "Right": lambda p: p / 127.5 - 1,
+    "Right": lambda p: (p - MEAN) / STD,
     "from 0 to 1": lambda p: p / 255,
-    "from -0.5": lambda p: p / 255 - 0.5,
-    "wrong way round": lambda p: 1 - p / 127.5,
-    "not 128": lambda p: p / 128 - 1,
-    "not 127": lambda p: p / 127 - 1,
-    "not with //": lambda p: p // 127.5 - 1,
-    "wrap around": lambda p: 2 * p / 255 - 1,
+    "from -1 to 1": lambda p: p / 127.5 - 1,
+    "now divide": lambda p: p - MEAN,
+    "not by 255": lambda p: (p - MEAN) / 255,
+    "mean is still there": lambda p: p / STD,
+    "in parentheses": lambda p: p - MEAN / STD,
+    "subtract first": lambda p: p / STD - MEAN,
+    "255 first": lambda p: (p / 255 - MEAN) / STD,
+    "wrong way round": lambda p: (MEAN - p) / STD,
+    "the variance": lambda p: (p - MEAN) / STD**2,
+    "not with //": lambda p: (p - MEAN) // STD,
+    "wrap around": lambda p: (p - 33) / STD,
     "as they were": lambda p: p,
-    "after the division": lambda p: p / 127.5,
     "on paper": lambda p: p / 127.5 - 2,
 }
 MAX_POOL = {

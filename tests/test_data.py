@@ -26,8 +26,9 @@ NAMES = list(data.SHA256)
 def test_the_sample_is_real_and_balanced(sample):
     assert sample.source == "sample"
     assert [len(part) for part in sample[:3]] == [3500, 500, 1000]
-    for digits, each in (sample.test, 100), (sample.validation, 50):
-        assert np.bincount(digits.labels).tolist() == [each] * 10
+    assert np.bincount(sample.test.labels).tolist() == [100] * 10
+    learnt = np.concatenate([sample.train.labels, sample.validation.labels])
+    assert np.bincount(learnt).tolist() == [400] * 10
     assert sample.train.images.dtype == np.uint8
     assert sample.train.labels.dtype == np.int64
     sample.train.images[0, 0, 0] = 0  # writable
@@ -61,10 +62,51 @@ def test_full_mnist():
     assert [len(part) for part in mnist[:3]] == [55_000, 5_000, 10_000]
     everything = load_mnist(validation=0)
     assert len(everything.train) == 60_000 and len(everything.validation) == 0
-    assert np.array_equal(everything.train.images[-5_000:], mnist.validation.images)
     # the well-known first labels of both parts
-    assert mnist.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert everything.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_held_out_digits_are_a_random_choice_in_the_order_of_the_file(sample):
+    """Every digit is in one part, and neither the first nor the last are preferred."""
+    everything = load_mnist(source="sample", validation=0).train
+    place = {image.tobytes(): n for n, image in enumerate(everything.images)}
+    parts = [[place[i.tobytes()] for i in d.images] for d in sample[:2]]
+    assert sorted(parts[0] + parts[1]) == list(range(4_000))
+    assert all(part == sorted(part) for part in parts)
+    quarters, _ = np.histogram(parts[1], bins=4, range=(0, 4_000))
+    assert quarters.min() > 95 and quarters.max() < 155  # 125 +- 10 each
+    again = load_mnist(source="sample").validation
+    assert np.array_equal(again.images, sample.validation.images)
+
+
+def test_held_out_digits_are_like_the_rest():
+    """The nearest mean image reads both equally well; the last 5,000 are easier."""
+    if not os.environ.get("MNIST_LESSON_DATA"):
+        pytest.skip("needs full MNIST")
+    mnist = load_mnist(source="full")
+    X, held = (d.images.reshape(-1, 784).astype(np.float32) for d in mnist[:2])
+    means = np.stack(
+        [X[mnist.train.labels == digit].mean(axis=0) for digit in range(10)]
+    )
+    right = [
+        (images @ means.T - (means**2).sum(axis=1) / 2).argmax(axis=1) == digits.labels
+        for images, digits in zip((X, held), mnist[:2], strict=True)
+    ]
+    assert abs(right[0].mean() - right[1].mean()) < 0.01
+    # Even places were written by students, odd ones by staff: none is preferred.
+    learnt = {image.tobytes() for image in mnist.train.images}
+    everything = load_mnist(source="full", validation=0).train.images
+    odd = [n % 2 for n, i in enumerate(everything) if i.tobytes() not in learnt]
+    assert 0.47 < np.mean(odd) < 0.53
+
+
+def test_mean_and_std_are_those_of_the_training_digits():
+    if not os.environ.get("MNIST_LESSON_DATA"):
+        pytest.skip("needs full MNIST")
+    images = load_mnist(source="full", validation=0).train.images
+    assert round(images.mean(), 2) == data.MEAN == 33.32
+    assert round(images.std(), 2) == data.STD == 78.57
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -323,7 +365,7 @@ def test_to_input_by_hand():
     for images in image, image[None], torch.from_numpy(image):
         scaled = to_input(images)
         assert scaled.shape == (1, 1, 28, 28) and scaled.dtype == torch.float32
-        expected = torch.tensor([1, -0.6, 1 / 127.5 - 1, -1])
+        expected = torch.tensor([221.68, 17.68, -32.32, -33.32]) / 78.57
         assert torch.allclose(scaled[0, 0, 0, :4], expected)
     assert image[0, 0] == 255  # the caller's image is as it was
 
@@ -332,7 +374,7 @@ def test_to_input_by_hand():
 def test_to_input_is_float32_for_every_grey_level(default):
     """By NumPy, rounded to 32 bits after each step."""
     levels = np.arange(256, dtype=np.uint8)
-    expected = np.float32(levels / np.float32(127.5)) - np.float32(1)
+    expected = (levels - np.float32(33.32)) / np.float32(78.57)
     torch.set_default_dtype(default)
     try:
         scaled = to_input(np.resize(levels, (1, 28, 28)))

@@ -72,13 +72,13 @@ def test_three_steps_are_those_of_sgd(lab, digits):
     batches = torch.randint(4000, (3, 32), generator=torch.Generator().manual_seed(0))
     costs, weights, biases, held = lab("softmax").evaluate(
         """async (batches) => {
-            const { SoftmaxRegression, toInput } = await lab.load("softmax");
+            const { SoftmaxRegression } = await lab.load("softmax");
             const { train, test } = await lab.load("digits");
             const model = new SoftmaxRegression();
-            const inputs = toInput(train.images);
+            const inputs = lab.toInput(train.images);
             const step = (rows) => model.step(inputs, train.labels, rows, 0.1);
             return [batches.map(step), [...model.weights], [...model.biases],
-                model.evaluate(toInput(test.images), test.labels)];
+                model.evaluate(lab.toInput(test.images), test.labels)];
         }""",
         batches.tolist(),
     )

@@ -15,7 +15,7 @@ SOURCE = "full" if os.environ.get("MNIST_LESSON_DATA") else "sample"
 START = """async (digits) => {
     const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
     Object.assign(window, await lab.load("models"));
-    window.images = digits.map((text) => toInput(decode(text)));
+    window.images = digits.map((text) => lab.toInput(decode(text)));
 }"""
 
 

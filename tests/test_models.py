@@ -11,6 +11,7 @@ from mnist_lesson import (
     SoftmaxRegression,
     models,
 )
+from mnist_lesson.data import PAPER
 
 
 def images(count=3):
@@ -154,10 +155,10 @@ def test_augmentation_without_change_is_none():
 
 def test_augmentation_moves_ink_and_brings_in_paper():
     """A dot in the middle of the paper lands at most `shift` pixels away, each way."""
-    x = torch.full((500, 1, 28, 28), -1.0)
-    x[:, :, 13:15, 13:15] = 1
+    x = torch.full((500, 1, 28, 28), PAPER)
+    x[:, :, 13:15, 13:15] += 2
     torch.manual_seed(0)
-    moved = RandomDistortion(bend=0, shift=2, wobble=0)(x) + 1
+    moved = RandomDistortion(bend=0, shift=2, wobble=0)(x) - PAPER
     assert torch.allclose(moved[:, :, 0], torch.zeros(500, 1, 28), atol=1e-6)
     mass = moved.sum(dim=(1, 2, 3))
     assert torch.allclose(mass, torch.full((500,), 8.0), atol=1e-3)
@@ -172,10 +173,10 @@ def test_augmentation_bends_as_the_matrix_says():
     """With the random numbers known, each pixel is the one that A (x, y) + t names."""
     torch.manual_seed(0)
     a, b, c, d = (torch.rand(1, 2, 3)[0, :, :2] * 2 - 1).flatten() * 0.1
-    x = torch.full((1, 1, 29, 29), -1.0)
-    x[0, 0, 14, 24] = 1  # ten pixels to the right of the middle
+    x = torch.full((1, 1, 29, 29), PAPER)
+    x[0, 0, 14, 24] += 2  # ten pixels to the right of the middle
     torch.manual_seed(0)
-    bent = RandomDistortion(bend=0.1, shift=0, wobble=0)(x)[0, 0] + 1
+    bent = RandomDistortion(bend=0.1, shift=0, wobble=0)(x)[0, 0] - PAPER
     rows, columns = torch.meshgrid(*2 * [torch.arange(29.0)], indexing="ij")
     u, v = columns - 14, rows - 14  # where each output pixel is, from the middle
     fetched = torch.stack([(1 + a) * u + b * v, c * u + (1 + d) * v])

@@ -299,7 +299,7 @@
   }
 
   lab.define("draw", async (root) => {
-    const [{ models, toInput, softmax }, framing, examples] =
+    const [{ models, softmax }, framing, examples] =
       await Promise.all([lab.load("models"), lab.load("framing"), lab.load("examples")]);
     const help = make("p", { id: "lab-draw-help" },
       "Draw one digit with mouse, pen or finger. With keys: arrows move the pen, space puts it down or lifts it, Escape clears. Or upload or paste a picture, or pick one of MNIST's test digits; softmax regression misreads the hard ones.");
@@ -380,7 +380,7 @@
       } catch (error) {
         text = `The ${pad.last.canvas ? "picture" : "drawing"} ${error.message}`;
       }
-      const input = levels && toInput(levels);
+      const input = levels && lab.toInput(levels);
       const probabilities = input && models.map((model) => softmax(model.logits(input)));
       context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
       preview.setAttribute("aria-label", words(levels));

@@ -127,6 +127,15 @@ const lab = (() => {
     };
   }
 
+  /* Grey levels (0 paper … 255 ink) to what models expect, as to_input in the package:
+     around a mean of 0, with a standard deviation of 1. */
+  const MEAN = 33.32, STD = 78.57;
+  function toInput(greys) {
+    const inputs = new Float32Array(greys.length);
+    for (let k = 0; k < greys.length; k++) inputs[k] = (greys[k] - MEAN) / STD;
+    return inputs;
+  }
+
   const near = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (isIntersecting) {
@@ -144,5 +153,5 @@ const lab = (() => {
     places.forEach((place) => near.observe(place));
   });
 
-  return { define, load, make, button, slider, field, choice, status, animation, still };
+  return { define, load, make, button, slider, field, choice, status, animation, still, toInput };
 })();

@@ -1,13 +1,10 @@
 /* The three trained models, computed in the page: the same numbers as PyTorch's.
 
    `await lab.load("models")` gives a list of { name, accuracy, logits(image) }, where
-   image is a Float32Array(784) as `toInput` makes it; LeNet also has featureMaps. */
+   image is a Float32Array(784) as `lab.toInput` makes it; LeNet also has featureMaps. */
 "use strict";
 
 {
-  /* Grey levels (0 paper … 255 ink) to [-1, 1], as to_input in the package. */
-  const toInput = (grey) => Float32Array.from(grey, (level) => level / 127.5 - 1);
-
   function softmax(logits) {
     const largest = Math.max(...logits); // subtracted, so that exp never overflows
     const powers = Array.from(logits, (z) => Math.exp(z - largest));
@@ -106,6 +103,6 @@
       const outputs = run(lenet.layers, image);
       return [{ maps: 20, side: 12, values: outputs[2] }, { maps: 50, side: 4, values: outputs[5] }];
     };
-    return { models, toInput, softmax };
+    return { models, softmax };
   }));
 }

@@ -11,13 +11,6 @@
   const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
   const EVALUATIONS = 4; // in an epoch
 
-  /* Grey levels 0 … 255 become inputs from -1 to 1, as in the package. */
-  function toInput(images) {
-    const inputs = new Float32Array(images.length);
-    for (let k = 0; k < images.length; k++) inputs[k] = images[k] / 127.5 - 1;
-    return inputs;
-  }
-
   class SoftmaxRegression {
     constructor() {
       this.weights = new Float32Array(10 * PIXELS); // one template after the other
@@ -252,7 +245,7 @@
 
   async function build(root) {
     const digits = await lab.load("digits");
-    const [train, held] = [digits.train, digits.test].map(({ images, labels }) => ({ inputs: toInput(images), labels }));
+    const [train, held] = [digits.train, digits.test].map(({ images, labels }) => ({ inputs: lab.toInput(images), labels }));
     let training, rate = 0.01, batchSize = 32, palette = "colours", until = 0;
 
     const total = (labels) => labels.length.toLocaleString("en");
@@ -346,5 +339,5 @@
     reset();
   }
 
-  lab.define("softmax", Object.assign(build, { SoftmaxRegression, Training, toInput }));
+  lab.define("softmax", Object.assign(build, { SoftmaxRegression, Training }));
 }
