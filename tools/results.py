@@ -2,8 +2,9 @@
 
     python tools/results.py [--fill]
 
-Trains each model, and what else is in EXPERIMENTS, with five seeds, evaluates the last
-epoch on the 10,000 test digits, and keeps every seed in results/results.json as soon
+Tries learning rates on held-out digits; trains each model, and what else is in
+EXPERIMENTS, with five seeds, at the rate that EXPERIMENTS names; evaluates the last
+epoch on the 10,000 test digits; and keeps every seed in results/results.json as soon
 as it is known, so that it can be stopped and started again. Remove an entry to measure
 it anew. Then whatever stands between the marks of a page or chapter is written from
 that file; with --fill, only that is done.
@@ -15,10 +16,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import torch
 from torch import nn
 
@@ -37,7 +39,9 @@ from mnist_lesson._system import whole_file
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
 PAGES = [
-    *(ROOT / "README.md", ROOT / "book" / "index.md"),
+    ROOT / "README.md",
+    ROOT / "book" / "index.md",
+    ROOT / "notebooks" / "06_pooling.ipynb",
     ROOT / "notebooks" / "10_results.ipynb",
 ]
 SEEDS = range(5)
@@ -55,7 +59,8 @@ class Experiment:
     """One way to train, with the learning rate that did best on held-out digits.
 
     `digits` of the training digits are drawn by the seed; `permuted` puts the pixels
-    of all images, test images too, in one random order.
+    of all images, test images too, in one random order; with `shifts`, the test digits
+    are read once more after each has been moved.
     """
 
     make: Callable[[], nn.Module]
@@ -63,13 +68,49 @@ class Experiment:
     digits: int = PROTOCOL["digits"]
     epochs: int = PROTOCOL["epochs"]
     permuted: bool = False
+    shifts: bool = False
+
+
+def convolutional(
+    first: Callable[[], nn.Module] = nn.Identity,
+    second: Callable[[], nn.Module] = nn.Identity,
+    *,
+    stride: int = 1,
+    features: int = 800,
+) -> nn.Sequential:
+    """Make a network like LeNet whose maps shrink in other ways, or not at all."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 20, kernel_size=5, stride=stride), nn.ReLU(), first()),
+        *(nn.Conv2d(20, 50, kernel_size=5, stride=stride), nn.ReLU(), second()),
+        nn.Flatten(),
+        nn.Linear(features, 10),
+    )
 
 
 MODELS = {
-    "softmax regression": Experiment(SoftmaxRegression),
-    "multilayer perceptron": Experiment(MultilayerPerceptron, 0.07),
-    "LeNet": Experiment(LeNet),
+    "softmax regression": Experiment(SoftmaxRegression, 0.05),
+    "multilayer perceptron": Experiment(MultilayerPerceptron, 0.14, shifts=True),
+    "LeNet": Experiment(LeNet, shifts=True),
 }
+POOLING = {
+    "no pooling": Experiment(lambda: convolutional(features=20_000), 0.05, shifts=True),
+    "strided convolutions": Experiment(lambda: convolutional(stride=2), shifts=True),
+    "average pooling": Experiment(
+        lambda: convolutional(lambda: nn.AvgPool2d(2), lambda: nn.AvgPool2d(2)),
+        shifts=True,
+    ),
+    "global max pooling": Experiment(
+        lambda: convolutional(
+            lambda: nn.MaxPool2d(2), lambda: nn.AdaptiveMaxPool2d(1), features=50
+        ),
+        shifts=True,
+    ),
+}
+SHIFTS = (2, 4)  # pixels to the right
+SHIFTED = (
+    *("multilayer perceptron", "no pooling", "strided convolutions"),
+    *("average pooling", "LeNet", "global max pooling"),
+)
 VARIANTS = {
     "LeNet-5 of 1998": Experiment(LeNet5),
     "LeNet, 30 epochs": Experiment(LeNet, epochs=30),
@@ -92,7 +133,12 @@ PERMUTED = {
     f"{name}, permuted": Experiment(model.make, model.learning_rate, permuted=True)
     for name, model in MODELS.items()
 }
-EXPERIMENTS = VARIANTS | FEWER | PERMUTED
+EXPERIMENTS = VARIANTS | FEWER | PERMUTED | POOLING
+# What is tried on the held-out digits: learning rates, and how many seeds.
+RATES = {
+    **dict.fromkeys(MODELS, ((0.02, 0.05, 0.07, 0.1, 0.14, 0.2), 3)),
+    **dict.fromkeys(["LeNet-5 of 1998", *POOLING], ((0.05, 0.1, 0.2), 1)),
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -117,14 +163,12 @@ def measure() -> None:
             seeds = describe(results.setdefault(kind, {}), name, experiment)["seeds"]
             for seed in SEEDS:
                 if str(seed) not in seeds:
-                    test = train(experiment, mnist, seed).evaluate(
-                        prepare(mnist.test, experiment)
-                    )
-                    seeds[str(seed)] = {"accuracy": test.accuracy, "cost": test.cost}
-                    print(
-                        f"{name}, seed {seed}: {100 * test.accuracy:.2f} %", flush=True
-                    )
+                    trainer = train(experiment, mnist.train, seed)
+                    seeds[str(seed)] = judge(trainer, mnist.test, experiment)
+                    accuracy = seeds[str(seed)]["accuracy"]
+                    print(f"{name}, seed {seed}: {100 * accuracy:.2f} %", flush=True)
                     save(results)
+    try_rates(results)
     if "seconds" not in results:
         results["seconds"] = time_epochs(mnist)
         save(results)
@@ -147,7 +191,10 @@ def describe(known: dict, name: str, experiment: Experiment) -> dict:
 
 
 def multiply_adds(model: nn.Module) -> int:
-    """Count the multiply-adds for one image: each weight, at each place it is used."""
+    """Count the multiply-adds for one image: each weight, at each place it is used.
+
+    Biases are added, not multiplied, and do not count.
+    """
     count = 0
 
     def add(layer: nn.Module, _, output: torch.Tensor) -> None:
@@ -156,23 +203,57 @@ def multiply_adds(model: nn.Module) -> int:
         count += layer.weight.numel() * places
 
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if hasattr(layer, "weight"):
             layer.register_forward_hook(add)
     model.eval()(torch.zeros(1, 1, 28, 28))
     return count
 
 
-def train(experiment: Experiment, mnist, seed: int) -> Trainer:
+def try_rates(results: dict) -> None:
+    """Train at each rate that is not known yet, and read the held-out digits."""
+    mnist = load_mnist(source="full")
+    known = results.setdefault("rates", {})
+    for name, (rates, seeds) in RATES.items():
+        experiment = (MODELS | EXPERIMENTS)[name]
+        for rate in rates:
+            accuracies = known.setdefault(name, {}).setdefault(str(rate), [])
+            for seed in range(len(accuracies), seeds):
+                trial = replace(experiment, learning_rate=rate)
+                trainer = train(trial, mnist.train, seed)
+                accuracies.append(trainer.evaluate(mnist.validation).accuracy)
+                print(f"{name} at {rate}: {100 * accuracies[-1]:.2f} %", flush=True)
+                save(results)
+
+
+def train(experiment: Experiment, digits: Digits, seed: int) -> Trainer:
     """Train as the experiment says."""
     torch.manual_seed(seed)
     trainer = Trainer(experiment.make(), learning_rate=experiment.learning_rate)
-    digits = mnist.train
     if experiment.digits < len(digits):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(digits), generator=generator)[: experiment.digits]
         digits = digits[chosen.numpy()]
     trainer.fit(prepare(digits, experiment), epochs=experiment.epochs, seed=seed)
     return trainer
+
+
+def judge(trainer: Trainer, test: Digits, experiment: Experiment) -> dict:
+    """Read the test digits, and where the experiment wants it, the moved ones."""
+    evaluation = trainer.evaluate(prepare(test, experiment))
+    record = {"accuracy": evaluation.accuracy, "cost": evaluation.cost}
+    if experiment.shifts:
+        record["shifted"] = {
+            str(pixels): trainer.evaluate(moved(test, pixels)).accuracy
+            for pixels in SHIFTS
+        }
+    return record
+
+
+def moved(digits: Digits, pixels: int) -> Digits:
+    """Move each digit to the right; paper comes in, and what leaves is lost."""
+    images = np.zeros_like(digits.images)
+    images[:, :, pixels:] = digits.images[:, :, :-pixels]
+    return Digits(images, digits.labels)
 
 
 def prepare(digits: Digits, experiment: Experiment) -> Digits:
@@ -245,8 +326,15 @@ def accuracy(record: dict) -> str:
 
 def summary(record: dict) -> tuple[float, float]:
     """Give the mean and the standard deviation of the accuracies, in per cent."""
-    accuracies = [100 * seed["accuracy"] for seed in record["seeds"].values()]
-    return statistics.mean(accuracies), statistics.stdev(accuracies)
+    return spread([seed["accuracy"] for seed in record["seeds"].values()])
+
+
+def spread(accuracies: list[float]) -> tuple[float, float]:
+    """Give mean and standard deviation in per cent; one alone has no spread."""
+    per_cent = [100 * accuracy for accuracy in accuracies]
+    return statistics.mean(per_cent), (
+        statistics.stdev(per_cent) if len(per_cent) > 1 else 0.0
+    )
 
 
 def table(head: str, rows: list[str]) -> str:
@@ -292,6 +380,38 @@ def permuted(results: dict) -> str:
     return table("| model | pixels in place | pixels permuted |", rows)
 
 
+def shifts(results: dict) -> str:
+    """Write the table of networks that pool in several ways, and digits that moved."""
+    rows = []
+    known = results["models"] | results["experiments"]
+    for name in SHIFTED:
+        seeds = known[name]["seeds"].values()
+        cells = [accuracy(known[name])]
+        for pixels in map(str, SHIFTS):
+            mean, deviation = spread([seed["shifted"][pixels] for seed in seeds])
+            cells.append(f"{mean:.1f} ± {deviation:.1f} %")
+        title = "max pooling (LeNet)" if name == "LeNet" else name
+        rows.append(
+            f"| {title} | {known[name]['multiply_adds']:,} | {' | '.join(cells)} |"
+        )
+    head = "| network | multiply-adds | not moved |"
+    return table(head + "".join(f" {p} pixels |" for p in SHIFTS), rows)
+
+
+def rates(results: dict) -> str:
+    """Write the table of accuracies on held-out digits at several learning rates."""
+    every = sorted({rate for rates, _ in RATES.values() for rate in rates})
+    rows = []
+    for name, (tried, _) in RATES.items():
+        known = results["rates"][name]
+        cells = [
+            f"{spread(known[str(rate)])[0]:.2f}" if rate in tried else ""
+            for rate in every
+        ]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return table("| network |" + "".join(f" {rate} |" for rate in every), rows)
+
+
 def fewer(results: dict) -> str:
     """Write the accuracies with fewer digits as Python: means and spreads."""
     lines = [f"SIZES = {[*SIZES, PROTOCOL['digits']]}"]
@@ -308,7 +428,9 @@ def fewer(results: dict) -> str:
     return "\n".join(lines)
 
 
-BLOCKS = {f.__name__: f for f in (models, seconds, variants, permuted, fewer)}
+BLOCKS = {
+    f.__name__: f for f in (models, seconds, variants, permuted, fewer, shifts, rates)
+}
 
 
 if __name__ == "__main__":
