@@ -1,4 +1,4 @@
-/* MNIST test digits, written by tools/make_lab_weights.py: of each digit the first one, and the first that softmax regression misreads and LeNet does not. Grey levels, 0 for the paper and 255 for full ink, in base64. */
+/* MNIST test digits, written by tools/make_lab_weights.py: of each digit the first that all three models read, then of each the first that softmax regression misreads and LeNet does not. Grey levels in base64: 0 for the paper, 255 for ink. */
 lab.define("examples", [
  {
   "label": 0,
