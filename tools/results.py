@@ -101,6 +101,7 @@ POOLING = {
     ),
     "average pooling": Experiment(
         lambda: convolutional(lambda: nn.AvgPool2d(2), lambda: nn.AvgPool2d(2)),
+        0.2,
         shifts=True,
         seeds=3,
     ),
@@ -118,7 +119,7 @@ SHIFTED = (
     *("average pooling", "LeNet", "global max pooling"),
 )
 VARIANTS = {
-    "LeNet-5 of 1998": Experiment(LeNet5),
+    "LeNet-5 of 1998": Experiment(LeNet5, 0.2),
     "LeNet, 30 epochs": Experiment(LeNet, epochs=30, seeds=3),
     "LeNet, 30 epochs, augmented": Experiment(
         lambda: nn.Sequential(RandomDistortion(), LeNet()), epochs=30, seeds=3
@@ -144,8 +145,9 @@ EXPERIMENTS = VARIANTS | FEWER | PERMUTED | POOLING
 RATES = {
     "softmax regression": ((0.02, 0.05, 0.07, 0.1, 0.14, 0.2), 5),
     "multilayer perceptron": ((0.05, 0.07, 0.1, 0.14, 0.2), 5),
-    "LeNet": ((0.05, 0.1, 0.2), 2),
+    "LeNet": ((0.05, 0.07, 0.1, 0.2), 2),
     **dict.fromkeys(["LeNet-5 of 1998", *POOLING], ((0.05, 0.1, 0.2), 1)),
+    "no pooling": ((0.05, 0.1), 1),
 }
 
 
