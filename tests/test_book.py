@@ -1,6 +1,7 @@
 """The book as `make book` builds it: its pages, links and pictures."""
 
 import html.parser
+import itertools
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,20 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
 PAGES = [TOC["root"]] + [
     chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]
 ]
+
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def prose(path):
+    """Give what a chapter says in words and formulas."""
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def program(path):
+    """Give a chapter's code."""
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
 
 class Page(html.parser.HTMLParser):
@@ -156,3 +171,118 @@ def test_references_come_from_bibtex(book):
     text = (ROOT / "book" / "references.bib").read_text("utf-8")
     for doi in re.findall(r"doi = \{([^}]+)\}", text):
         assert f"https://doi.org/{doi}" in page.links, doi
+
+
+def entries(bibliography):
+    """Give each reference's key, and its fields as text."""
+    return re.findall(r"^@\w+\{(\w+),(.*?)^\}", bibliography, re.M | re.S)
+
+
+def unlinked(bibliography, chapters):
+    """Find the references that no chapter links to or, without a DOI, names."""
+    missing = []
+    for key, fields in entries(bibliography):
+        doi = re.search(r"\bdoi = \{([^}]+)\}", fields)
+        title = re.search(r"\btitle = \{(.+)\},?$", fields, re.M)[1]
+        wanted = f"](https://doi.org/{doi[1]})" if doi else title
+        if wanted.lower() not in unquote(chapters).lower():
+            missing.append(key)
+    return missing
+
+
+def test_each_reference_is_linked_from_a_chapter():
+    bibliography = (ROOT / "book" / "references.bib").read_text("utf-8")
+    chapters = "\n".join(prose(path) for path in CHAPTERS)
+    assert len(entries(bibliography)) == bibliography.count("\n@") + 1 > 30
+    assert unlinked(bibliography, chapters) == []
+
+
+def test_a_reference_that_no_chapter_links_to_is_found():
+    reference = "@book{key,\n  title = {A title},\n  doi = {10.1/x}\n}\n"
+    assert unlinked(reference, "[A title](https://doi.org/10.1/y)") == ["key"]
+    assert unlinked(reference, "[1958](https://doi.org/10.1/X)") == []
+    without = reference.replace("doi = {10.1/x}", "year = {1958}")
+    assert unlinked(without, "A. Body, *Another*") == ["key"]
+    assert unlinked(without, "A. Body, *A title* (1958)") == []
+
+
+def same_word(first, second):
+    """Tell whether one word of the glossary is the other, or its last words."""
+    first, second = first.lower(), second.lower()
+    return f" {first}".endswith(f" {second}") or f" {second}".endswith(f" {first}")
+
+
+# The first is a kind of the second: what it says would be false of the other.
+KINDS = {
+    *(("average pooling", "pooling"), ("max pooling", "pooling")),
+    *(("Nesterov momentum", "momentum"), ("vanishing gradient", "gradient")),
+    ("dead ReLU", "ReLU"),
+}
+
+
+def twice(words):
+    """Find the pairs of words that could be one word."""
+    pairs = itertools.combinations(words, 2)
+    return [
+        pair for pair in pairs if same_word(*pair) and not {pair, pair[::-1]} & KINDS
+    ]
+
+
+def test_each_glossary_word_has_one_entry():
+    glossary = (ROOT / "book" / "glossary.md").read_text("utf-8")
+    words = re.findall("^## (.+)$", glossary, re.M)
+    assert len(words) > 60 and words == sorted(words, key=str.lower)
+    assert twice(words) == []
+    assert all(same_word(*pair) and set(pair) <= set(words) for pair in KINDS)
+    assert twice(["clipping", "gradient clipping"]) and twice(["batch", "Batch"])
+
+
+def test_links_to_glossary_words_find_them():
+    glossary = (ROOT / "book" / "glossary.md").read_text("utf-8")
+    words = re.findall("^## (.+)$", glossary, re.M)
+    known = {word.lower().replace(" ", "-") for word in words}
+    for path in CHAPTERS:
+        used = set(re.findall(r"glossary\.md#([\w-]+)", prose(path)))
+        assert used <= known, path.name
+
+
+def symbols(notation):
+    """Give each symbol and each name in the code, with the chapter it comes from."""
+    for part in notation.split("\n## ")[1:]:
+        name = re.match(r"From \[[^]]+\]\(\.\./notebooks/(\w+)\.ipynb\)\n", part)[1]
+        for row in re.findall(r"^\| (\$.*)$", part, re.M):
+            left, code, *_ = re.split(r" ?\| ?", row)
+            yield name, re.findall(r"\$(.+?)\$", left), re.findall("`(.+?)`", code)
+
+
+def absent(notation, chapters):
+    """Find symbols and names that do not occur where the page says they do."""
+    missing = []
+    for name, signs, names in symbols(notation):
+        words, code = chapters[name]
+        formulas = re.findall(r"(\$\$?)(.+?)\1", words, re.S)
+        formulas = " ".join(formula for _, formula in formulas)
+        for sign in signs:  # an index k or i stands for any
+            pattern = re.escape(sign).replace("_k", "_(k|[1-9])")
+            if not re.search(rf"(?<![\\A-Za-z]){pattern}(?![A-Za-z])", formulas):
+                missing.append((name, sign))
+        for word in names:
+            if not re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", f" {code} "):
+                missing.append((name, word))
+    return missing
+
+
+def test_symbols_occur_in_the_chapters_that_notation_names():
+    notation = (ROOT / "book" / "notation.md").read_text("utf-8")
+    chapters = {path.stem: (prose(path), program(path)) for path in CHAPTERS}
+    assert len(list(symbols(notation))) > 45
+    assert absent(notation, chapters) == []
+
+
+def test_a_symbol_that_does_not_occur_is_found():
+    notation = "\n## From [Digits](../notebooks/01_digits.ipynb)\n\n"
+    notation += "| $A_k$ | `A1` … | sums |\n"
+    given = absent(notation, {"01_digits": ("Write $A_1$.", "A1 = 2")})
+    assert given == []
+    given = absent(notation, {"01_digits": ("Write $AA_1$, A_1.", "A11 = 2")})
+    assert given == [("01_digits", "A_k"), ("01_digits", "A1")]
