@@ -194,7 +194,7 @@ def sigmoid_gradient(function: Function) -> str:
     if not _alike(_call(function, far), torch.tensor([0.0, 0.25, 0.0])):
         raise _Mistake(
             "right for small numbers, but not for -1000 or 1000, where an exponential "
-            "overflows; torch.exp(-a.abs()) never does, and the slope at a is that at -a"
+            "overflows; torch.exp(-a.abs()) does not, and the slope at -a is that at a"
         )
     return "s (1 - s), far from 0 too"
 
