@@ -8,8 +8,13 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+import torch
 import yaml
 from PIL import Image
+from torch import nn
+
+from mnist_lesson import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
+from tools.results import POOLING, multiply_adds
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
@@ -158,6 +163,20 @@ def test_papers_that_chapters_cite_are_among_the_references():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         for doi in re.findall(r"https://doi\.org/([^)\s\"]+)", path.read_text("utf-8")):
             assert f"doi = {{{unquote(doi).lower()}}}" in known, (path.name, doi)
+
+
+MODELS = (SoftmaxRegression, MultilayerPerceptron, LeNet, LeNet5)
+
+
+@pytest.mark.parametrize("make", [*MODELS, *(e.make for e in POOLING.values())])
+def test_a_multiply_add_is_counted_alike_in_lenets_chapter_and_in_the_results(make):
+    notebook = nbformat.read(ROOT / "notebooks" / "07_lenet.ipynb", as_version=4)
+    [source] = [c.source for c in notebook.cells if "def follow(" in c.source]
+    names = {"torch": torch, "nn": nn}
+    exec(source, names)
+    assert sum(work for _, _, work, _ in names["follow"](make())) == multiply_adds(
+        make()
+    )
 
 
 def test_references_come_from_bibtex(book):
