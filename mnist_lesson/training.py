@@ -28,7 +28,7 @@ from .inference import (
 )
 
 WARMUP_FRACTION = 0.3  # of all steps: the rate rises so long and falls to 0 in the rest
-MAX_GRAD_NORM = 4.0  # longer gradients come from rare bad batches, and are cut to this
+MAX_GRAD_NORM = 4.0  # longer gradients, mostly of the first batches, are cut to this
 
 
 class Trainer:
