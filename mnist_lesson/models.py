@@ -107,8 +107,8 @@ class LeNet5(Layers):
 
     The published output layer compares 84 units with fixed pictures of the characters
     (60,000 parameters in all); here ten linear units give logits instead. And images
-    come as `to_input` scales them; the publication chose similar numbers, -0.1 for
-    paper and 1.175 for ink, to the same end: a mean near 0 and a variance near 1.
+    come as `to_input` scales them; the publication chose -0.1 for paper and 1.175 for
+    ink, meant to bring the mean near 0 and the variance near 1.
 
     Source: LeCun, Bottou, Bengio and Haffner, *Gradient-Based Learning Applied to
     Document Recognition*, 1998, section II.B, https://doi.org/10.1109/5.726791.
