@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mnist_lesson import figures
+from mnist_lesson import figures, load_mnist
 
 FIGURE_5 = figures.POOLED.tolist()
 
@@ -144,14 +144,15 @@ def test_what_a_reader_changes_is_computed(lab, seed):
     np.testing.assert_allclose(maps, expected, rtol=0, atol=0.0051)  # as displayed
 
 
-def test_the_embedded_digits_are_those_of_the_sample(lab, sample):
+def test_the_embedded_digits_are_those_of_the_sample(lab):
     page = lab("convolution")
     digits = page.evaluate('lab.load("windows").then((m) => m.digits)')
+    train = load_mnist(source="sample", validation=0).train
     for label, rows in digits.items():
         i = int(label)  # each stands in the place of its label
-        image = torch.from_numpy(sample.train.images[i]).float()[None]
+        image = torch.from_numpy(train.images[i]).float()[None]
         means = F.avg_pool2d(image, 2)[0] * 9 / 255
-        assert sample.train.labels[i] == i and rows == means.round().tolist()
+        assert train.labels[i] == i and rows == means.round().tolist()
 
 
 def test_when_no_window_fits_a_sentence_says_so(lab):

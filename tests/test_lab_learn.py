@@ -151,7 +151,8 @@ def test_learning_rate_and_batch_size_take_effect(lab):
     slide(page, "Learning rate", "End")
     page.get_by_role("button", name="One epoch").click()
     page.get_by_role("status").get_by_text("1 complete epoch").wait_for()
-    assert shown(page, "held-out cost") > 10 * calm
+    # One learns, better than guessing; the other is thrown about, and far worse.
+    assert calm < 2.303 < 4.606 < shown(page, "held-out cost")
 
 
 def test_without_motion_the_pictures_rest_while_it_learns(lab):
