@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mnist_lesson import MEAN, STD, LeNet, LeNet5, Trainer, load_mnist
 from mnist_lesson.data import PAPER
@@ -18,6 +19,7 @@ from tools import results as tool
 
 ROOT = Path(__file__).parents[1]
 RESULTS = json.loads((ROOT / "results" / "results.json").read_text("utf-8"))
+CHAPTER_6 = ROOT / "notebooks" / "06_pooling.ipynb"
 LEAST = {
     "softmax regression": 92.45,
     "multilayer perceptron": 98.15,
@@ -84,6 +86,21 @@ def test_multiply_adds_by_hand():
     )
     assert tool.multiply_adds(LeNet5()) == 328_096
     assert tool.multiply_adds(LeNet()) == 24 * 24 * 500 + 8 * 8 * 25_000 + 8_000
+
+
+def test_chapter_6_shows_the_networks_that_were_measured():
+    [cell] = [text for text in texts(CHAPTER_6) if text.count("\nNETWORKS = {") == 1]
+    chapter = {"torch": torch, "nn": nn}
+    exec(cell, chapter)
+    measured = {name: e.make() for name, e in tool.POOLING.items()}
+    measured["max pooling (LeNet)"] = LeNet()
+    assert set(chapter["NETWORKS"]) == set(measured)
+    images = torch.randn(2, 1, 28, 28)
+    for name, model in measured.items():
+        shown = chapter["network"](*chapter["NETWORKS"][name])
+        for ours, theirs in zip(model.parameters(), shown.parameters(), strict=True):
+            theirs.data = ours.data
+        assert torch.equal(model(images), shown(images))
 
 
 def test_permuted_digits_are_the_same_pixels_in_one_order():
