@@ -61,6 +61,7 @@
   function plot(name, low, point) {
     const [left, right, top, bottom] = [30, 292, 12, 178];
     let high = 0, drawn = null;
+    let now = 0, before = 0; // a finger that came to scroll the page leaves a as it was
     const x = (a) => left + (right - left) * (a + RANGE) / (2 * RANGE);
     const y = (value) => bottom - (bottom - top) * (value - low) / (high - low);
     const rule = (value, ends) => lab.make("line", { ...ends, stroke: "currentcolor", "stroke-opacity": value ? 0.2 : 0.7 });
@@ -71,7 +72,8 @@
     const grid = lab.make("g");
     const drawing = lab.make("svg", {
       viewBox: "0 0 300 212", role: "img", "font-size": 12, class: "lab-activations-plot",
-      onpointermove: take, onpointerdown: take,
+      onpointermove: take, onpointerdown: (event) => { before = now; take(event); },
+      onpointercancel: () => point(before),
     }, grid,
     // What leaves the frame is cut off by a nested drawing, which needs no name to point at.
     lab.make("svg", { x: left, y: top, width: right - left, height: bottom - top, viewBox: `${left} ${top} ${right - left} ${bottom - top}` },
@@ -104,6 +106,7 @@
     return {
       drawing,
       draw(f, a, slope, label) {
+        now = a;
         if (f !== drawn) drawCurve(drawn = f);
         const set = (element, values) => Object.entries(values).forEach(([key, value]) => element.setAttribute(key, value));
         set(dot, { cx: x(a), cy: y(f(a)) });

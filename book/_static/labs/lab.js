@@ -31,13 +31,18 @@ const lab = (() => {
     return parts.get(name);
   }
 
-  /* Put a lab in its place; if that fails, what stands there stays, with a sentence. */
+  /* Put a lab in its place; if that fails, what stands there stays, with a sentence.
+     Above what is read, it must not push that down: Safari doesn't see to it. */
   async function open(place) {
     const root = make("section", { class: "lab" });
     try {
       const build = await load(place.dataset.lab);
       await build(root);
+      const { top, height } = place.getBoundingClientRect();
       place.replaceChildren(root);
+      if (top < 0 && !CSS.supports("overflow-anchor", "auto")) {
+        scrollBy({ top: place.offsetHeight - height, behavior: "instant" });
+      }
     } catch (error) {
       console.error(error);
       place.append(make("p", { class: "lab-status" },
@@ -65,15 +70,22 @@ const lab = (() => {
     return make("button", { type: "button", ...attributes, onclick: press }, text);
   }
 
-  /* A labelled slider; `show` turns its number into words, for eyes and ears alike. */
+  /* A labelled slider; `show` turns its number into words, for eyes and ears alike. A
+     finger that came to scroll the page leaves it as it was. */
   function slider(text, { min, max, step = "any", value, show = String }, change) {
     const output = make("output", {}, show(value));
+    let before = value;
     const input = make("input", {
       type: "range", min, max, step, value, "aria-valuetext": show(value),
       oninput() {
         output.textContent = show(input.valueAsNumber);
         input.setAttribute("aria-valuetext", output.textContent);
         change(input.valueAsNumber);
+      },
+      onpointerdown() { before = input.value; },
+      onpointercancel() {
+        input.value = before;
+        input.dispatchEvent(new Event("input"));
       },
     });
     return make("label", { class: "lab-control" }, make("span", {}, text), input, output);

@@ -1,0 +1,23 @@
+/* What the theme leaves open. */
+"use strict";
+
+/* On a phone, the contents stand in a drawer; a tap on one of its links closes it. */
+document.addEventListener("click", (event) => {
+  event.target.closest("dialog a[href]")?.closest("dialog").close();
+});
+
+/* Paper is white, and nobody can unfold a solution there. */
+{
+  const html = document.documentElement;
+  let theme = null, folded = [];
+  addEventListener("beforeprint", () => {
+    theme = html.dataset.theme;
+    html.dataset.theme = "light";
+    folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((details) => { details.open = true; });
+  });
+  addEventListener("afterprint", () => {
+    html.dataset.theme = theme;
+    folded.forEach((details) => { details.open = false; });
+  });
+}
