@@ -94,7 +94,7 @@ MODELS = {
 }
 POOLING = {
     "no pooling": Experiment(
-        lambda: convolutional(features=20_000), shifts=True, seeds=3
+        lambda: convolutional(features=20_000), 0.05, shifts=True, seeds=3
     ),
     "strided convolutions": Experiment(
         lambda: convolutional(stride=2), shifts=True, seeds=3
@@ -329,8 +329,13 @@ def row(name: str, record: dict) -> str:
 
 def accuracy(record: dict) -> str:
     """Say the accuracy over the seeds: its mean and its standard deviation."""
-    mean, spread = summary(record)
-    return f"{mean:.2f} ± {spread:.2f} %"
+    return with_spread(*summary(record), digits=2)
+
+
+def with_spread(mean: float, deviation: float, digits: int) -> str:
+    """Write both in per cent; a narrow table breaks the line before ± or not at all."""
+    space = "\N{NO-BREAK SPACE}"
+    return f"{mean:.{digits}f} ±{space}{deviation:.{digits}f}{space}%"
 
 
 def summary(record: dict) -> tuple[float, float]:
@@ -397,8 +402,8 @@ def shifts(results: dict) -> str:
         seeds = known[name]["seeds"].values()
         cells = [accuracy(known[name])]
         for pixels in map(str, SHIFTS):
-            mean, deviation = spread([seed["shifted"][pixels] for seed in seeds])
-            cells.append(f"{mean:.1f} ± {deviation:.1f} %")
+            accuracies = [seed["shifted"][pixels] for seed in seeds]
+            cells.append(with_spread(*spread(accuracies), digits=1))
         title = "max pooling (LeNet)" if name == "LeNet" else name
         rows.append(
             f"| {title} | {known[name]['multiply_adds']:,} | {' | '.join(cells)} |"
