@@ -116,7 +116,7 @@ def page(browser):
 def lab(page, tmp_path):
     """Open a page from the disk that holds a lab, wait for it, and return the page."""
 
-    def open_lab(name, above=0, below=0, folder=LABS, wait=True):
+    def open_lab(name, above=0, below=0, folder=LABS, wait=True, page=page):
         path = tmp_path / f"{name}.html"
         path.write_text(
             PAGE.format(labs=folder.as_uri(), name=name, above=above, below=below),

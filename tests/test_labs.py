@@ -4,6 +4,7 @@ What they compute is compared with PyTorch and with the package; how they behave
 what a reader does: mouse, keys, a narrow screen, no JavaScript, nonsense in a field.
 """
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,48 @@ def test_what_a_lab_stands_for_stays_when_it_fails(lab, scratch, script):
     page.wait_for_selector(".lab-status")
     assert page.inner_text("[data-lab]").startswith("A figure.")
     assert "could not start" in page.inner_text(".lab-status")
+
+
+def test_a_lab_that_opens_above_does_not_push_the_text_down(lab, scratch):
+    """As in Safari, which does not hold the text in its place by itself."""
+    (scratch / "tall.js").write_text(
+        """lab.define("tall", (root) => { root.style.height = "900px"; });""", "utf-8"
+    )
+    page = lab("tall", above=5_000, below=5_000, folder=scratch, wait=False)
+    page.evaluate("CSS.supports = () => false")
+    page.add_style_tag(content="html { overflow-anchor: none; }")
+    text = "document.querySelector('[data-lab] + div').getBoundingClientRect().top"
+    page.evaluate(f"scrollBy(0, {text} + 100)")  # the lab is above, and near
+    page.wait_for_selector("[data-lab] > .lab", state="attached")
+    assert abs(page.evaluate(text) + 100) < 1
+
+
+@pytest.mark.parametrize("name", ["slider", "activations"])
+def test_a_finger_that_scrolls_the_page_changes_no_value(browser, lab, scratch, name):
+    shutil.copy(LABS / "activations.js", scratch)
+    (scratch / "slider.js").write_text(
+        """lab.define("slider", (root) => root.append(lab.slider("score",
+            { min: -10, max: 10, step: 0.1, value: -2 }, () => {})));""",
+        "utf-8",
+    )
+    with browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    ) as context:
+        page = context.new_page()
+        lab(name, above=500, below=5_000, folder=scratch, page=page)
+        part = {"slider": "input", "activations": ".lab-activations-plot"}[name]
+        box = page.locator(part).first.bounding_box()
+        before = page.locator("output").first.inner_text()
+        x, y = box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2
+        finger = context.new_cdp_session(page)
+        for up in range(0, 300, 20):
+            kind = "touchMove" if up else "touchStart"
+            touch = {"type": kind, "touchPoints": [{"x": x, "y": y - up}]}
+            finger.send("Input.dispatchTouchEvent", touch)
+            page.wait_for_timeout(16)
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert page.evaluate("scrollY") > 100
+        assert page.locator("output").first.inner_text() == before
 
 
 def test_nonsense_in_a_field_is_said_and_not_used(lab, scratch):

@@ -267,6 +267,43 @@ def test_the_sidebar_opens_on_a_phone(page, site):
     page.wait_for_url("**/06_pooling.html")
 
 
+def test_the_contents_close_when_a_heading_was_chosen_on_a_phone(page, site):
+    page.set_viewport_size(PHONE)
+    page.goto(f"{site.address}/notebooks/02_softmax_regression.html")
+    page.wait_for_load_state("networkidle")
+    page.click(".bd-header-article .secondary-toggle")
+    page.click("#pst-secondary-sidebar-modal a[href='#the-gradient']")
+    page.wait_for_selector("#pst-secondary-sidebar-modal", state="hidden")
+    heading = page.locator("#the-gradient > h2").bounding_box()
+    assert 0 < heading["y"] < 200
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_table_hides_a_column_on_a_phone(page, site, name):
+    page.set_viewport_size(PHONE)
+    page.goto(f"{site.address}/{name}.html")
+    wide = "(table) => table.scrollWidth > table.parentElement.clientWidth"
+    for table in page.locator(".bd-article table.table").all():
+        assert not table.evaluate(wide), table.inner_text()[:80]
+
+
+def test_a_page_printed_from_the_dark_is_light_and_whole(page, site):
+    page.goto(f"{site.address}/notebooks/02_softmax_regression.html")
+    state = """() => [document.documentElement.dataset.theme,
+        document.querySelectorAll("details:not([open])").length]"""
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    before = page.evaluate(state)
+    assert before[0] == "dark" and before[1] > 0
+    page.evaluate(f"addEventListener('beforeprint', () => window.seen = ({state})())")
+    page.pdf()
+    assert page.evaluate("window.seen") == ["light", 0]
+    assert page.evaluate(state) == before
+    # Code wraps rather than run off the sheet.
+    page.emulate_media(media="print")
+    cut = "(e) => e.filter((code) => code.scrollWidth > code.clientWidth + 1).length"
+    assert page.locator(".bd-article pre:visible").evaluate_all(cut) == 0
+
+
 def test_icons_are_drawn_as_large_as_letters(page, site):
     page.goto(f"{site.address}/notebooks/02_softmax_regression.html")
     icons = page.locator("svg.svg-inline--fa:visible")

@@ -38,10 +38,11 @@ const lab = (() => {
     try {
       const build = await load(place.dataset.lab);
       await build(root);
-      const { top, height } = place.getBoundingClientRect();
+      const page = document.documentElement, height = page.scrollHeight;
+      const above = place.getBoundingClientRect().top < 0;
       place.replaceChildren(root);
-      if (top < 0 && !CSS.supports("overflow-anchor", "auto")) {
-        scrollBy({ top: place.offsetHeight - height, behavior: "instant" });
+      if (above && !CSS.supports("overflow-anchor", "auto")) {
+        scrollBy({ top: page.scrollHeight - height, behavior: "instant" });
       }
     } catch (error) {
       console.error(error);
