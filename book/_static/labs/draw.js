@@ -307,7 +307,8 @@
     const [preview, context] = paper(28, 28, { class: "lab-draw-preview", role: "img" });
     const table = readings(models);
     const maps = featureMaps(models.find(({ name }) => name === "LeNet"));
-    const line = status();
+    const line = status(); // above the pad: there the eye is, and a phone's screen
+    line.classList.add("lab-draw-line");
     const framed = make("input", { type: "checkbox", checked: "", onchange: changed });
     const upload = make("input", { type: "file", accept: "image/*", hidden: "", onchange: () => {
       take(upload.files[0]);
@@ -399,6 +400,7 @@
 
     root.append(
       help,
+      line,
       make("div", { class: "lab-draw" },
         make("div", { class: "lab-draw-left" },
           pad.element,
@@ -410,7 +412,6 @@
               make("label", { class: "lab-draw-switch" }, framed, make("span", {}, "centre and scale as MNIST did")),
               picker))),
         table.element),
-      line,
       maps.element,
     );
     line.textContent = BLANK;
