@@ -330,3 +330,11 @@ def test_a_map_too_wide_for_the_page_scrolls_to_its_window(lab, page):
         box = cells.nth(column).bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= 360
         press(page, "Step forward")
+
+
+def test_a_digit_takes_half_a_minute_and_not_two(lab):
+    page = lab("convolution")
+    speed = page.locator("label", has_text="speed").locator("output")
+    assert speed.inner_text() == "2 a second"
+    page.get_by_role("combobox", name="input").select_option("7")
+    assert speed.inner_text() == "10 a second"

@@ -40,6 +40,8 @@ lab.define("convolution", async (root) => {
   /* Take a case. Its kernels go up to the largest K and F, so that no entry is lost when
      the reader changes a size and changes it back. */
   function take(key) {
+    // A digit has hundreds of outputs, most of them 0: half a minute for all.
+    if (key !== name) steps.pace(key === "figure" ? 2 : 10);
     name = key;
     const given = cases[name];
     sizes = { ...given.sizes };

@@ -103,11 +103,17 @@
     return input;
   }
 
-  /* Buttons that go through the places 0 … count - 1, and `show` what is at one. Nothing
-     moves by itself for readers who have asked their system for less motion. */
+  /* Buttons that go through the places 0 … count - 1, and `show` what is at one, so many
+     `perSecond`. Nothing moves by itself for readers who have asked their system for less
+     motion. */
   function player(root, show) {
     const steps = { at: 0, count: 0, go, stop, get playing() { return motion.running; } };
     let perSecond = 2, before = 0;
+    steps.pace = (number) => {
+      const input = speed.querySelector("input");
+      input.value = number;
+      input.dispatchEvent(new Event("input"));
+    };
     const motion = lab.animation(root, (time) => {
       if (time - before < 1000 / perSecond) return;
       before = time;
