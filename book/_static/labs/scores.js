@@ -100,11 +100,11 @@
         }, (power) => { temperature = 10 ** power; draw(); }),
         lab.button("Step against the gradient", () =>
           setScores(gradient(scores.map((z) => z / temperature), label).map((slope, digit) => scores[digit] - slope)))),
+      cost, // beside the buttons that change it, on a phone, too
       lab.make("table", { class: "lab-scores-table" },
         lab.make("thead", {}, lab.make("tr", {}, ["digit", "score z", "proba\u00adbility y", "gradient y − l"].map((name) =>
           lab.make("th", { scope: "col" }, name)))),
         lab.make("tbody", {}, rows.map(({ row }) => row))),
-      cost,
       lab.make("p", {}, "✓ marks the label. A score whose gradient is positive should fall, one whose gradient is negative should rise. "
         + "The temperature divides all scores before the softmax; the gradient is that of the divided scores."),
       status);
