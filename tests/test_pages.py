@@ -96,6 +96,8 @@ def visit(browser, site):
     site.missing.clear()
     site.absent.clear()
     yield page
+    # What is still on its way, such as an icon, must not be cut off and look missing.
+    page.wait_for_load_state("networkidle")
     context.close()
     assert not complaints + site.missing
 
