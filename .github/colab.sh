@@ -9,7 +9,7 @@ repository=$1
 versions() {
   python3 -c '
 from importlib.metadata import version
-for name in "torch", "numpy", "pillow", "matplotlib":
+for name in "torch", "numpy", "scipy", "pillow", "matplotlib":
     print(name, version(name))'
 }
 

@@ -12,11 +12,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 from . import checks
+from ._picture import HandwritingError, example_picture
 from .data import MEAN, STD, Digits, Mnist, load_mnist, to_input
 from .devices import pick_device
 from .download import DataError
 from .events import EndEpoch, EndIteration, Evaluation, History
-from .handwriting import HandwritingError, example_picture, load_digit
 from .idx import IdxError, read_idx, write_idx
 from .inference import Recognition, recognize
 from .models import (
@@ -67,12 +67,15 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import figures
+    from .handwriting import load_digit
 else:
-    # It stands on Matplotlib, which takes longer to load than all else here together.
+    # They stand on Matplotlib and SciPy, which take longer to load than all else here.
     def __getattr__(name):
-        """Load `figures` when it is first asked for."""
+        """Load `figures` and `load_digit` when they are first asked for."""
         if name == "figures":
             return importlib.import_module(".figures", __name__)
+        if name == "load_digit":
+            return importlib.import_module(".handwriting", __name__).load_digit
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():

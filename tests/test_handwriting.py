@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import EpsImagePlugin, Image, ImageCms, ImageOps
 
-from mnist_lesson import handwriting, load_mnist
+from mnist_lesson import _picture, load_mnist
 from mnist_lesson.handwriting import HandwritingError, framing_steps, load_digit
 from tools import soak
 
@@ -197,6 +197,79 @@ def test_a_tight_crop_may_touch_the_border():
     rows, columns = np.nonzero(PLAIN < 128)
     crop = PLAIN[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     assert likeness(load_digit(Image.fromarray(crop)), FRAME) > 0.9
+
+
+@pytest.mark.parametrize("ink", ["dark", "light"])
+@pytest.mark.parametrize("margin", [0, 2, 5])
+@pytest.mark.parametrize("scale", [1, 3, 8])
+def test_cut_out_tightly(scale, margin, ink):
+    """What a bounding box gives: thick pens that fill it, an upright 1, bars of 7s."""
+    digits = load_mnist(source="sample").test.images[:100]
+    likenesses = []
+    for digit in digits:
+        picture = Image.fromarray(digit)
+        picture = picture.crop(picture.getbbox())
+        size = [scale * side for side in picture.size]
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+        picture = ImageOps.expand(picture, margin, 0)
+        if ink == "dark":
+            picture = ImageOps.invert(picture)
+        try:
+            likenesses.append(likeness(load_digit(picture), digit))
+        except HandwritingError:
+            likenesses.append(0)
+    likenesses = np.array(likenesses)
+    assert (likenesses == 0).sum() <= 2
+    assert (likenesses > 0.8).sum() >= 97
+
+
+@pytest.mark.parametrize("alpha", [255, 128, 100, 30])
+@pytest.mark.parametrize("ink", [(255, 255, 255), (0, 0, 0), (220, 20, 60)])
+@pytest.mark.parametrize("kind", ["with a margin", "cut out", "a thick 1"])
+def test_ink_of_any_transparency(ink, alpha, kind):
+    cover = 255 - PLAIN
+    if kind == "a thick 1":
+        cover = np.zeros((60, 20), np.uint8)
+        cover[1:-1, 2:-2] = 255
+    image = Image.new("RGBA", cover.shape[::-1], (*ink, 0))
+    image.putalpha(Image.fromarray((cover * (alpha / 255)).astype(np.uint8)))
+    if kind == "cut out":
+        image = image.crop(image.getbbox())
+    frame = load_digit(image)
+    if kind == "a thick 1":
+        rows, columns = frame.nonzero()
+        assert np.ptp(rows) + 1 == 20 and np.ptp(columns) + 1 < 12
+    else:
+        assert likeness(frame, FRAME) > 0.93
+
+
+def test_a_rounded_corner_is_no_ink():
+    """A picture that is opaque but for its corners has its own paper."""
+    image = MODES["chalk on green"]().convert("RGBA")
+    mask = Image.new("L", image.size, 255)
+    mask.paste(0, (0, 0, 15, 15))
+    image.putalpha(mask)
+    assert likeness(load_digit(image), FRAME) > 0.93
+
+
+def test_dust_is_no_digit():
+    page = np.full((300, 300), 255, np.uint8)
+    page[20::12, 20::12] = 0
+    with pytest.raises(HandwritingError, match="shows no digit"):
+        load_digit(Image.fromarray(page))
+
+
+@pytest.mark.parametrize("sides", ["top", "left and bottom", "three"])
+def test_a_desk_on_some_sides(sides):
+    """A page's edge, with a dark desk beyond it, enters along the border."""
+    page = np.where(PLAIN < 128, 50, 225).astype(np.uint8)
+    pads = {
+        "top": ((25, 0), (0, 0)),
+        "left and bottom": ((0, 25), (25, 0)),
+        "three": ((25, 0), (25, 25)),
+    }
+    picture = Image.fromarray(np.pad(page, pads[sides], constant_values=60))
+    assert likeness(load_digit(picture), FRAME) > 0.9
 
 
 def side_by_side(gap=40):
@@ -477,8 +550,8 @@ def test_strips_give_the_whole(monkeypatch, kind):
     image = noisy(kind)
     greys = []
     for rows in (1, 7, 150, 1000):
-        monkeypatch.setattr(handwriting, "STRIP", rows)
-        greys.append(handwriting._grey(image))
+        monkeypatch.setattr(_picture, "STRIP", rows)
+        greys.append(_picture.read_grey(image))
     assert all((grey == greys[0]).all() for grey in greys)
     assert np.abs(grey_at_once(image) - greys[0]).max() < 1.5
 

@@ -124,19 +124,24 @@ def test_ten_epochs_with_the_default_settings_read_88_percent(lab):
 
 def test_training_runs_pauses_and_starts_again_the_same(lab):
     page = lab("softmax")
+    said = page.get_by_role("status")
     step = page.get_by_role("button", name="One step")
     step.click(), step.click()
+    said.get_by_text("After 2 steps").wait_for()
     assert shown(page, "steps") == 2
     first = page.inner_text("dl")
     page.get_by_role("button", name="Run").click()
     page.wait_for_function("parseFloat(document.querySelector('dd').textContent) > 0.1")
     page.get_by_role("button", name="Pause").click()
+    said.get_by_text("digits are read right").wait_for()
     paused = page.inner_text("dl")
     page.wait_for_timeout(100)
     assert page.inner_text("dl") == paused and shown(page, "steps") > 2
     page.get_by_role("button", name="Reset").click()
+    said.get_by_text("All weights are 0").wait_for()
     assert shown(page, "steps") == 0 and shown(page, "held-out accuracy") == 10
     step.click(), step.click()
+    said.get_by_text("After 2 steps").wait_for()
     assert page.inner_text("dl") == first
 
 

@@ -128,3 +128,39 @@ def test_motion_runs_only_on_screen(lab, scratch):
     drawn = page.evaluate("window.frames_drawn")
     page.wait_for_timeout(200)
     assert page.evaluate("window.frames_drawn") == drawn
+
+
+NO_WORKERS = {
+    "none": "delete window.Worker",
+    "refused": """window.Worker = class {
+      constructor() { setTimeout(() => this.onerror?.(new Event("error")), 50); }
+      postMessage() {}
+    }""",
+    "forbidden": "window.Worker = class { constructor() { throw new Error(); } }",
+}
+
+
+@pytest.mark.parametrize("kind", NO_WORKERS)
+def test_without_workers_the_page_computes_itself(lab, page, kind):
+    page.add_init_script(NO_WORKERS[kind])
+    lab("softmax")
+    page.click("button:text-is('One step')")
+    page.locator(".lab-status", has_text="After 1 step").wait_for()
+    page.click("button:text-is('Run')")
+    page.locator("dt:text-is('epochs') + dd", has_text="0.2").wait_for()
+
+
+def test_an_error_in_a_worker_is_the_askers(lab, page):
+    lab("nothing", wait=False)
+    asked = page.evaluate(
+        """async () => {
+          const half = lab.offload(function* ({ n }, two) {
+            if (n % two.value) throw new Error("is odd");
+            yield;
+            return n / two.value;
+          }, lab.recipe((value) => ({ value }), 2));
+          const told = (n) => half({ n }).catch(({ message }) => message);
+          return Promise.all([6, 7, 8].map(told));
+        }"""
+    )
+    assert asked == [3, "is odd", 4]

@@ -38,7 +38,7 @@ TOML = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = TOML["project"]
 BOUNDS = dict(line.split(">=") for line in PROJECT["dependencies"])
 ADDRESS = PROJECT["urls"]["Repository"]
-PREINSTALLED = ["matplotlib", "numpy", "pillow", "torch"]
+PREINSTALLED = ["matplotlib", "numpy", "pillow", "scipy", "torch"]
 # The oldest kernel that Colab has had together with a Python new enough for us.
 OLD_KERNEL = ["ipykernel==6.17.1", "ipython==7.34.0"]
 

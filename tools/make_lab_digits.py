@@ -26,34 +26,32 @@ SCRIPT = """\
    grey levels from 0 (paper) to 255 (ink), and `labels`, a Uint8Array of N digits. */
 "use strict";
 
-{{
-  const parts = {{ train: "{train}", test: "{test}" }}; // the labels
-  const packed = "{packed}";
-
-  /* A byte holds four pixels of a column, two bits each, the topmost lowest. */
-  const unpack = async () => {{
-    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-    const zipped = new Blob([bytes]).stream();
-    const stream = zipped.pipeThrough(new DecompressionStream("deflate"));
-    const quads = new Uint8Array(await new Response(stream).arrayBuffer());
-    const pixels = new Uint8Array(4 * quads.length);
-    for (let row = 0; row < pixels.length / 28; row++) {{
-      for (let column = 0; column < 28; column++) {{
-        const quad = quads[28 * (row >> 2) + column];
-        pixels[28 * row + column] = {step} * ((quad >> (2 * (row & 3))) & 3);
-      }}
+lab.define("digits", lab.recipe(async function digits(names, packed) {{
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  // No Blob's stream: in a worker of a book on a disk, Safari may not read that.
+  const start = (flow) => {{ flow.enqueue(bytes); flow.close(); }};
+  const zipped = new ReadableStream({{ start }});
+  const stream = zipped.pipeThrough(new DecompressionStream("deflate"));
+  const quads = new Uint8Array(await new Response(stream).arrayBuffer());
+  // A byte holds four pixels of a column, two bits each, the topmost lowest.
+  const pixels = new Uint8Array(4 * quads.length);
+  for (let row = 0; row < pixels.length / 28; row++) {{
+    for (let column = 0; column < 28; column++) {{
+      const quad = quads[28 * (row >> 2) + column];
+      pixels[28 * row + column] = {step} * ((quad >> (2 * (row & 3))) & 3);
     }}
-    let start = 0;
-    const cut = (digits) => {{
-      const labels = Uint8Array.from(digits, Number);
-      const images = pixels.subarray(start, start += 784 * labels.length);
-      return {{ images, labels }};
-    }};
-    return {{ train: cut(parts.train), test: cut(parts.test) }};
+  }}
+  let next = 0;
+  const cut = (digits) => {{
+    const labels = Uint8Array.from(digits, Number);
+    const images = pixels.subarray(next, next += 784 * labels.length);
+    return {{ images, labels }};
   }};
-
-  lab.define("digits", unpack());
-}}
+  return {{ train: cut(names.train), test: cut(names.test) }};
+}}, {{
+  train: "{train}",
+  test: "{test}",
+}}, "{packed}"));
 """
 
 

@@ -174,7 +174,9 @@ lab.define("convolution", async (root) => {
   const equation = make("p", { class: "lab-equation" });
   const outputs = make("div", { class: "lab-layer" });
   const status = lab.status();
-  const work = make("div", {}, chosen, layer, steps.controls, equation, outputs);
+  // On a phone these stay in sight, at the bottom, while the tables are scrolled.
+  const now = make("div", { class: "lab-now" }, steps.controls, equation);
+  const work = make("div", {}, chosen, layer, now, outputs);
   root.append(
     make("div", { class: "lab-row" },
       lab.choice("input", [["figure", "5 × 5, depth 3, as drawn"], ["4", "a digit 4"],

@@ -13,6 +13,7 @@
   const BLANK = "The pad is blank: draw a digit, and the three models read it while you draw.";
   const UNREADABLE = "cannot be read as a picture: it is damaged or of another kind; save it again as PNG or JPEG.";
   const SHRINK = "shrink it, 1,000 pixels a side are plenty.";
+  const MODELS = ["softmax regression", "multilayer perceptron", "LeNet"];
   const MOVES = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
 
   const percent = (share, places = 1) => `${(100 * share).toFixed(places)}\u00a0%`;
@@ -41,9 +42,9 @@
     return canvas;
   }
 
-  /* A file that the reader chose or pasted; what it cannot be is said in one sentence.
-     Its size is known before it is decoded. */
-  async function picture(file, framing) {
+  /* The pixels of a file that the reader chose or pasted; what it cannot be is said in
+     one sentence. Its size is known before it is decoded. */
+  async function pixels(file) {
     if (file.size > LARGEST_FILE) throw new Error(`has more than ${LARGEST_FILE / 1e6} MB: ${SHRINK}`);
     const source = new Image();
     const url = URL.createObjectURL(file);
@@ -56,13 +57,14 @@
       const { naturalWidth: width, naturalHeight: height } = source;
       if (width * height > MOST_PIXELS) throw new Error(`has more than ${MOST_PIXELS / 1e6} million pixels: ${SHRINK}`);
       // Unlike an img element, this refuses a file that was cut short.
-      const bitmap = await createImageBitmap(file).catch(() => { throw new Error(UNREADABLE); });
+      // Python ignores a colour profile, too.
+      const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" })
+        .catch(() => { throw new Error(UNREADABLE); });
       const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
       const [canvas, context] = paper(Math.ceil(width * scale), Math.ceil(height * scale));
       context.imageSmoothingQuality = "high";
       context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-      const sheet = framing.grey(context.getImageData(0, 0, canvas.width, canvas.height));
-      return { sheet, canvas: image(sheet.grey, sheet.width, sheet.height) };
+      return context.getImageData(0, 0, canvas.width, canvas.height);
     } finally {
       URL.revokeObjectURL(url);
     }
@@ -182,12 +184,14 @@
       }
     }
 
-    /* What is to be framed: a picture's own pixels, or the pad's with its margin. */
+    /* What is to be framed: a picture's own pixels, the ink on the pad, or, where both
+       are mixed, the pad with its margin. */
     function sheet() {
-      const picture = marks.at(-1).sheet;
-      if (picture) return [picture.grey, picture.width, picture.height];
-      const side = SIDE + 2 * MARGIN; // what lies outside the canvas is transparent
-      return [greys(context.getImageData(-MARGIN, -MARGIN, side, side)), side, side];
+      const last = marks.at(-1);
+      if (last.sheet) return last.sheet;
+      const width = SIDE + 2 * MARGIN; // what lies outside the canvas is transparent
+      const pixels = context.getImageData(-MARGIN, -MARGIN, width, width);
+      return marks.some(({ canvas: shown }) => shown) ? { mixed: pixels } : { drawn: pixels };
     }
 
     /* The pad averaged down to 28 x 28, white on black: no framing at all. */
@@ -218,9 +222,10 @@
   }
 
   /* A table: ten rows of probabilities, a column for each model. */
-  function readings(models) {
-    const answers = models.map(() => make("td", { class: "lab-draw-answer" }));
-    const cells = Array.from({ length: 10 }, () => models.map(() => {
+  function readings() {
+    const answers = MODELS.map(() => make("td", { class: "lab-draw-answer" }));
+    const accuracies = MODELS.map(() => make("small", {}, "test accuracy –"));
+    const cells = Array.from({ length: 10 }, () => MODELS.map(() => {
       const text = make("span"), bar = make("div", { class: "lab-draw-bar" });
       return { text, bar, cell: make("td", {}, text, bar) };
     }));
@@ -229,19 +234,25 @@
       element: make("table", { class: "lab-draw-table" },
         make("caption", {}, "What the models read, and the probability of each digit"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "digit"),
-          models.map(({ name, accuracy }) => make("th", { scope: "col" }, name,
-            make("small", {}, `test accuracy ${percent(accuracy, 2)}`))))),
+          MODELS.map((name, m) => make("th", { scope: "col" }, name, accuracies[m])))),
         make("tbody", {}, row("reads", answers),
           cells.map((tds, digit) => row(digit, tds.map(({ cell }) => cell))))),
+      /* The models, as weights.js has them. */
+      judge(weights) {
+        MODELS.forEach((name, m) => {
+          accuracies[m].textContent = `test accuracy ${percent(weights[name].accuracy, 2)}`;
+        });
+      },
       /* The ten probabilities of each model, or null. */
       show(probabilities) {
-        models.forEach((_, m) => {
+        MODELS.forEach((_, m) => {
           const p = probabilities?.[m];
           const best = p && p.indexOf(Math.max(...p));
           answers[m].textContent = best ?? "–";
           cells.forEach((tds, digit) => {
             const { text, bar, cell } = tds[m];
-            text.textContent = p ? percent(p[digit]) : "–";
+            const shown = p ? percent(p[digit]) : "–";
+            text.textContent = shown;
             bar.style.width = `${100 * (p?.[digit] ?? 0)}%`;
             cell.classList.toggle("lab-draw-best", digit === best);
           });
@@ -251,7 +262,7 @@
   }
 
   /* Feature maps as pictures, ten in a row: black for 0, white for the layer's largest. */
-  function featureMaps(lenet) {
+  function featureMaps() {
     const names = ["first", "second"];
     const pictures = names.map(() => make("canvas", { role: "img", width: 129 }));
     const texts = names.map((name, n) => `${[20, 50][n]} feature maps after the ${name} convolution, pooling and ReLU`);
@@ -259,9 +270,8 @@
       pictures.map((canvas, n) => make("figure", {}, canvas, make("figcaption", {}, `${texts[n]}: black is 0.`))));
     return {
       element,
-      show(input) {
+      show(layers = [{ maps: 20, side: 12 }, { maps: 50, side: 4 }]) {
         if (!element.open) return;
-        const layers = input ? lenet.featureMaps(input) : [{ maps: 20, side: 12 }, { maps: 50, side: 4 }];
         layers.forEach(({ maps, side, values }, n) => {
           const canvas = pictures[n], size = 12 / side;
           canvas.height = 13 * (maps / 10) - 1; // also wipes it
@@ -298,15 +308,41 @@
       : "What the models see: nothing yet.";
   }
 
+  /* What the worker does with a picture, or with what is to be framed and read. */
+  function* read({ picture, drawn, mixed, grey, width, height, levels, wantMaps }, framing, { models, softmax }, toInput) {
+    if (picture) return framing.grey(picture);
+    if (drawn) { // black on white, and nothing beyond
+      ({ width, height } = drawn);
+      const ink = Uint8Array.from({ length: width * height }, (_, n) =>
+        drawn.data[4 * n + 3] && 255 - drawn.data[4 * n]);
+      levels = framing.frameStrokes(ink, width, height).image;
+    }
+    if (mixed) ({ grey, width, height } = framing.grey(mixed));
+    if (grey) levels = framing.frame(grey, width, height).image;
+    yield;
+    const input = toInput(levels), probabilities = [];
+    for (const model of models) {
+      probabilities.push(softmax(model.logits(input)));
+      yield;
+    }
+    const maps = wantMaps ? models.find(({ name }) => name === "LeNet").featureMaps(input) : undefined;
+    return { levels, probabilities, maps };
+  }
+
   lab.define("draw", async (root) => {
-    const [{ models, softmax }, framing, examples] =
-      await Promise.all([lab.load("models"), lab.load("framing"), lab.load("examples")]);
+    const weights = lab.load("weights"); // on a slow network the pad is there before them
+    const recipes = Promise.all([lab.fetchPart("framing"), lab.fetchPart("models")]);
+    let arrived = false;
+    const reader = recipes.then((parts) => lab.offload(read, ...parts, lab.scaling)).catch(({ message }) =>
+      () => Promise.reject(new Error(`cannot be read: the models did not arrive (${message}); reload the page.`)))
+      .finally(() => { arrived = true; });
+    const examples = await lab.load("examples");
     const help = make("p", { id: "lab-draw-help" },
       "Draw one digit with mouse, pen or finger. With keys: arrows move the pen, space puts it down or lifts it, Escape clears. Or upload or paste a picture, or pick one of MNIST's test digits; softmax regression misreads the hard ones.");
     const pad = drawingPad(changed, help.id);
     const [preview, context] = paper(28, 28, { class: "lab-draw-preview", role: "img" });
-    const table = readings(models);
-    const maps = featureMaps(models.find(({ name }) => name === "LeNet"));
+    const table = readings();
+    const maps = featureMaps();
     const line = status(); // above the pad: there the eye is, and a phone's screen
     line.classList.add("lab-draw-line");
     const framed = make("input", { type: "checkbox", checked: "", onchange: changed });
@@ -333,8 +369,8 @@
       if (!file) return;
       newest = file;
       try {
-        const shown = await picture(file, framing);
-        if (file === newest) pad.show(shown);
+        const sheet = await (await reader)({ picture: await pixels(file) });
+        if (file === newest) pad.show({ sheet, canvas: image(sheet.grey, sheet.width, sheet.height) });
       } catch (error) {
         if (file === newest) say(`The file ${error.message} The pad stays as it was.`);
       }
@@ -345,52 +381,58 @@
     };
     document.addEventListener("paste", pasted);
 
-    let timer = 0, waiting = false, rest = 0;
+    let timer = 0, waiting = false, reading = false, version = 0, seen = 0;
     function say(text, wait = 0) {
       clearTimeout(timer);
       timer = setTimeout(() => { line.textContent = text; }, wait);
     }
-    /* However often the pad changes, it is drawn and read at most once a frame; and on
-       a slow machine half of the time is left to the hand that draws. */
+    /* However often the pad changes, it is drawn at most once a frame, and read when the
+       worker has done with what it had before. */
     function changed() {
       if (!waiting) requestAnimationFrame(update);
       waiting = true;
+      version++;
       table.element.ariaBusy = "true";
     }
-    function update() {
+    async function update() {
       waiting = false;
       pad.draw();
-      const start = performance.now();
-      if (start < rest) return changed();
-      read();
-      table.element.ariaBusy = "false";
-      rest = 2 * performance.now() - start;
+      if (reading) return; // and look again afterwards
+      reading = true;
+      await answer();
+      reading = false;
+      if (waiting) return;
+      if (version === seen) table.element.ariaBusy = "false";
+      else changed();
     }
 
-    /* The 28 x 28 grey levels that the models get; an Error's message says why not. */
-    function frame() {
-      if (!framed.checked) return pad.averaged();
-      return pad.last.levels ?? framing.frame(...pad.sheet()).image;
+    /* What the models get: a sheet to be framed, or 28 x 28 grey levels; null is nothing. */
+    function question() {
+      if (!pad.last) return null;
+      const levels = framed.checked ? pad.last.levels : pad.averaged();
+      if (!levels) return pad.sheet();
+      return levels.some((level) => level > 0) ? { levels } : null;
     }
-    function read() {
+    async function answer() {
+      seen = version;
       select.value = pad.last?.key ?? "";
-      let levels = null, text = BLANK;
+      const asked = question(), what = pad.last?.canvas ? "picture" : "drawing";
+      let said = {}, text = BLANK;
+      if (asked && !arrived) say("The models are on their way: draw meanwhile.");
       try {
-        if (pad.last) levels = frame();
-        if (levels?.every((level) => level === 0)) levels = null;
+        if (asked) said = await (await reader)({ ...asked, wantMaps: maps.element.open });
       } catch (error) {
-        text = `The ${pad.last.canvas ? "picture" : "drawing"} ${error.message}`;
+        text = `The ${what} ${error.message}`;
       }
-      const input = levels && lab.toInput(levels);
-      const probabilities = input && models.map((model) => softmax(model.logits(input)));
+      const { levels, probabilities } = said;
       context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
       preview.setAttribute("aria-label", words(levels));
       table.show(probabilities);
-      maps.show(input);
-      if (input) {
+      maps.show(said.maps);
+      if (probabilities) {
         text = `${probabilities.map((p, m) => {
           const most = Math.max(...p);
-          return `${models[m].name} reads ${p.indexOf(most)} (${percent(most)})`;
+          return `${MODELS[m]} reads ${p.indexOf(most)} (${percent(most)})`;
         }).join(", ")}.`;
         text = text[0].toUpperCase() + text.slice(1);
       }
@@ -416,5 +458,6 @@
     );
     line.textContent = BLANK;
     update();
+    weights.then(table.judge, () => {}); // without them, the pad says so
   });
 }

@@ -18,8 +18,19 @@ const lab = (() => {
     (arrived.get(name) ?? (() => parts.set(name, Promise.resolve(part))))(part);
   }
 
-  /* Load labs/NAME.js once; a promise of what it defined. */
-  function load(name) {
+  /* What `make` makes of what is given to it, recipes or plain data. It uses nothing
+     else, so a worker can make the same of the source text; it is made when needed. */
+  function recipe(make, ...given) {
+    let made;
+    const source = given.map((part) => part.source ?? JSON.stringify(part));
+    return {
+      source: `(${make})(${source.join(", ")})`,
+      build: () => (made ??= make(...given.map((part) => part.build?.() ?? part))),
+    };
+  }
+
+  /* Load labs/NAME.js once; a promise of what it defined, recipes as such. */
+  function fetchPart(name) {
     if (!parts.has(name)) {
       parts.set(name, new Promise((resolve, reject) => {
         arrived.set(name, resolve);
@@ -29,6 +40,66 @@ const lab = (() => {
       }));
     }
     return parts.get(name);
+  }
+
+  /* The same, recipes followed. */
+  async function load(name) {
+    const part = await fetchPart(name);
+    return part.build?.() ?? part;
+  }
+
+  /* Let a worker do what takes long, so that the page stays quick: `work` is a generator
+     function of a message and of what the recipes make. Returns an async function of
+     the message; what comes back is what `work` returns. A book opened from a disk may
+     not load a worker's file, but may make one from a text. Where there are no workers,
+     the page does the work itself, a slice up to each `yield` between two frames. */
+  function offload(work, ...recipes) {
+    const waiting = new Map();
+    let worker = null, count = 0;
+    const text = `"use strict";
+      const work = ${work}, made = Promise.all([${recipes.map(({ source }) => source).join(", ")}]);
+      onmessage = async ({ data: [id, message] }) => {
+        try {
+          const steps = work(message, ...await made);
+          let step = steps.next();
+          while (!step.done) step = steps.next();
+          postMessage([id, step.value]);
+        } catch (error) {
+          postMessage([id, null, error.message]);
+        }
+      };`;
+    async function here(message) {
+      const steps = work(message, ...await Promise.all(recipes.map((part) => part.build())));
+      for (;;) {
+        const { done, value } = steps.next();
+        if (done) return value;
+        await new Promise((next) => requestAnimationFrame(() => setTimeout(next)));
+      }
+    }
+    try {
+      const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+      worker = new Worker(address);
+      worker.onmessage = ({ data: [id, value, error] }) => {
+        const { resolve, reject } = waiting.get(id);
+        waiting.delete(id);
+        if (error === undefined) resolve(value);
+        else reject(new Error(error));
+      };
+      worker.onerror = () => { // not allowed here: what waits is done without it
+        worker = null;
+        for (const { message, resolve } of waiting.values()) resolve(here(message));
+        waiting.clear();
+      };
+    } catch {
+      worker = null;
+    }
+    return (message) => {
+      if (!worker) return here(message);
+      return new Promise((resolve, reject) => {
+        waiting.set(++count, { message, resolve, reject });
+        worker.postMessage([count, message]);
+      });
+    };
   }
 
   /* Put a lab in its place; if that fails, what stands there stays, with a sentence.
@@ -142,12 +213,14 @@ const lab = (() => {
 
   /* Grey levels (0 paper … 255 ink) to what models expect, as to_input in the package:
      around a mean of 0, with a standard deviation of 1. */
-  const MEAN = 33.32, STD = 78.57;
-  function toInput(greys) {
-    const inputs = new Float32Array(greys.length);
-    for (let k = 0; k < greys.length; k++) inputs[k] = (greys[k] - MEAN) / STD;
-    return inputs;
-  }
+  const scaling = recipe(function scaling() {
+    const MEAN = 33.32, STD = 78.57;
+    return function toInput(greys) {
+      const inputs = new Float32Array(greys.length);
+      for (let k = 0; k < greys.length; k++) inputs[k] = (greys[k] - MEAN) / STD;
+      return inputs;
+    };
+  });
 
   const near = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
@@ -166,5 +239,5 @@ const lab = (() => {
     places.forEach((place) => near.observe(place));
   });
 
-  return { define, load, make, button, slider, field, choice, status, animation, still, toInput };
+  return { define, recipe, fetchPart, load, offload, make, button, slider, field, choice, status, animation, still, scaling, toInput: scaling.build() };
 })();

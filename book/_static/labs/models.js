@@ -4,7 +4,7 @@
    image is a Float32Array(784) as `lab.toInput` makes it; LeNet also has featureMaps. */
 "use strict";
 
-{
+lab.define("models", lab.load("weights").then((all) => lab.recipe(function models(weights) {
   function softmax(logits) {
     const largest = Math.max(...logits); // subtracted, so that exp never overflows
     const powers = Array.from(logits, (z) => Math.exp(z - largest));
@@ -78,31 +78,29 @@
     });
   }
 
-  lab.define("models", lab.load("weights").then((weights) => {
-    const decoded = Object.entries(weights).map(([name, { accuracy, tensors }]) => {
-      const all = tensors.map(({ shape, data }) => ({ shape, values: halves(data) }));
-      // Each layer has a weight and a bias.
-      return { name, accuracy, pairs: all.flatMap((t, n) => (n % 2 ? [] : [[t, all[n + 1]]])) };
-    });
-    const build = {
-      "softmax regression": ([only]) => [linear(only)],
-      "multilayer perceptron": ([first, second, third]) =>
-        [linear(first), relu, linear(second), relu, linear(third)],
-      LeNet: ([first, second, third]) =>
-        [convolution(first), pool(20), relu, convolution(second), pool(50), relu, linear(third)],
-    };
-    const models = decoded.map(({ name, accuracy, pairs }) => {
-      const layers = build[name](pairs);
-      run(layers, new Float32Array(784)); // browsers compile at the first run: not under a stroke
-      return { name, accuracy, logits: (image) => run(layers, image).at(-1), layers };
-    });
-    const lenet = models.find(({ name }) => name === "LeNet");
-    /* What LeNet's two convolutions find, after pooling and ReLU: 20 maps of 12 x 12,
-       50 of 4 x 4, one after the other. */
-    lenet.featureMaps = (image) => {
-      const outputs = run(lenet.layers, image);
-      return [{ maps: 20, side: 12, values: outputs[2] }, { maps: 50, side: 4, values: outputs[5] }];
-    };
-    return { models, softmax };
-  }));
-}
+  const decoded = Object.entries(weights).map(([name, { accuracy, tensors }]) => {
+    const all = tensors.map(({ shape, data }) => ({ shape, values: halves(data) }));
+    // Each layer has a weight and a bias.
+    return { name, accuracy, pairs: all.flatMap((t, n) => (n % 2 ? [] : [[t, all[n + 1]]])) };
+  });
+  const build = {
+    "softmax regression": ([only]) => [linear(only)],
+    "multilayer perceptron": ([first, second, third]) =>
+      [linear(first), relu, linear(second), relu, linear(third)],
+    LeNet: ([first, second, third]) =>
+      [convolution(first), pool(20), relu, convolution(second), pool(50), relu, linear(third)],
+  };
+  const built = decoded.map(({ name, accuracy, pairs }) => {
+    const layers = build[name](pairs);
+    run(layers, new Float32Array(784)); // browsers compile at the first run: not under a stroke
+    return { name, accuracy, logits: (image) => run(layers, image).at(-1), layers };
+  });
+  const lenet = built.find(({ name }) => name === "LeNet");
+  /* What LeNet's two convolutions find, after pooling and ReLU: 20 maps of 12 x 12,
+     50 of 4 x 4, one after the other. */
+  lenet.featureMaps = (image) => {
+    const outputs = run(lenet.layers, image);
+    return [{ maps: 20, side: 12, values: outputs[2] }, { maps: 50, side: 4, values: outputs[5] }];
+  };
+  return { models: built, softmax };
+}, all)));

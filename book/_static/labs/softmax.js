@@ -1,145 +1,169 @@
 /* Softmax regression that learns as you watch, from the digits in digits.js: the
    chapter's ten lines (weights of zero, shuffled batches, a step against the gradient),
-   a slice of them in each frame. */
+   in a worker; the page draws what it tells. */
 "use strict";
 
 {
   const PIXELS = 784;
-  const SLICE = 25; // milliseconds of training in a frame, at most
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
   const STRETCH = 30; // epochs after which a run pauses by itself
   const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
-  const EVALUATIONS = 4; // in an epoch
 
-  class SoftmaxRegression {
-    constructor() {
-      this.weights = new Float32Array(10 * PIXELS); // one template after the other
-      this.biases = new Float32Array(10);
-      this.slope = new Float64Array(10 * PIXELS); // the weights' gradient, kept between steps
-      this.logits = new Float64Array(10);
-    }
+  const core = lab.recipe(function core() {
+    const PIXELS = 784;
+    const EVALUATIONS = 4; // in an epoch
 
-    /* Leave image n's logits in this.logits. */
-    score(inputs, n) {
-      for (let i = 0; i < 10; i++) {
-        let sum = this.biases[i];
-        for (let j = 0; j < PIXELS; j++) sum += this.weights[PIXELS * i + j] * inputs[PIXELS * n + j];
-        this.logits[i] = sum;
+    class SoftmaxRegression {
+      constructor() {
+        this.weights = new Float32Array(10 * PIXELS); // one template after the other
+        this.biases = new Float32Array(10);
+        this.slope = new Float64Array(10 * PIXELS); // the weights' gradient, kept between steps
+        this.logits = new Float64Array(10);
       }
-      return this.logits;
-    }
 
-    /* One step of gradient descent on the images named by `rows`: W -= rate dC/dW, and
-       likewise b. Returns their mean cost before the step. */
-    step(inputs, labels, rows, rate) {
-      const { weights, biases, slope } = this;
-      const biasSlope = new Float64Array(10);
-      let cost = 0;
-      slope.fill(0);
-      for (const n of rows) {
-        const z = this.score(inputs, n);
-        const logSum = logSumExp(z);
-        cost += (logSum - z[labels[n]]) / rows.length;
+      /* Leave image n's logits in this.logits. */
+      score(inputs, n) {
         for (let i = 0; i < 10; i++) {
-          // y - l: probability minus truth
-          const dz = (Math.exp(z[i] - logSum) - (i === labels[n])) / rows.length;
-          for (let j = 0; j < PIXELS; j++) slope[PIXELS * i + j] += dz * inputs[PIXELS * n + j];
-          biasSlope[i] += dz;
+          let sum = this.biases[i];
+          for (let j = 0; j < PIXELS; j++) sum += this.weights[PIXELS * i + j] * inputs[PIXELS * n + j];
+          this.logits[i] = sum;
         }
+        return this.logits;
       }
-      for (let k = 0; k < weights.length; k++) weights[k] -= rate * slope[k];
-      for (let i = 0; i < 10; i++) biases[i] -= rate * biasSlope[i];
-      return cost;
-    }
 
-    /* The mean cost over all images, and how many are read right. */
-    evaluate(inputs, labels) {
-      let cost = 0, right = 0;
-      labels.forEach((label, n) => {
-        const z = this.score(inputs, n);
-        cost += (logSumExp(z) - z[label]) / labels.length;
-        right += z.indexOf(Math.max(...z)) === label;
-      });
-      return { cost, right, accuracy: right / labels.length };
-    }
-  }
-
-  /* log Σ exp z; the largest is taken out, so that nothing overflows. */
-  function logSumExp(z) {
-    const largest = Math.max(...z);
-    let sum = 0;
-    for (const score of z) sum += Math.exp(score - largest);
-    return largest + Math.log(sum);
-  }
-
-  /* Random numbers in [0, 1) that come again after a reset, so that only what the
-     reader changes makes a difference (mulberry32). */
-  function randomNumbers(seed = 0) {
-    return () => {
-      seed = (seed + 0x6d2b79f5) | 0;
-      let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-    };
-  }
-
-  function shuffle(order, random) {
-    for (let k = order.length - 1; k > 0; k--) {
-      const other = Math.floor(random() * (k + 1));
-      [order[k], order[other]] = [order[other], order[k]];
-    }
-  }
-
-  /* A training that can be stopped after any batch; the same after each `new`. */
-  class Training {
-    constructor(train, held) {
-      Object.assign(this, { train, held, model: new SoftmaxRegression() });
-      this.random = randomNumbers();
-      this.order = Uint32Array.from(train.labels, (_, n) => n);
-      this.seen = this.order.length; // of this epoch's digits; all: shuffle first
-      this.epoch = 0; // complete epochs
-      this.steps = 0;
-      this.points = []; // what the curves show
-      this.batches = []; // [cost, size] since the last point
-      this.record();
-    }
-
-    /* Epochs, with the part of the present one. */
-    get time() {
-      return this.seen < this.order.length ? this.epoch + this.seen / this.order.length : this.epoch;
-    }
-
-    get last() {
-      return this.points.at(-1);
-    }
-
-    step(batchSize, rate) {
-      const { order, train } = this;
-      if (this.seen === order.length) {
-        shuffle(order, this.random);
-        this.seen = 0;
+      /* One step of gradient descent on the images named by `rows`: W -= rate dC/dW, and
+         likewise b. Returns their mean cost before the step. */
+      step(inputs, labels, rows, rate) {
+        const { weights, biases, slope } = this;
+        const biasSlope = new Float64Array(10);
+        let cost = 0;
+        slope.fill(0);
+        for (const n of rows) {
+          const z = this.score(inputs, n);
+          const logSum = logSumExp(z);
+          cost += (logSum - z[labels[n]]) / rows.length;
+          for (let i = 0; i < 10; i++) {
+            // y - l: probability minus truth
+            const dz = (Math.exp(z[i] - logSum) - (i === labels[n])) / rows.length;
+            for (let j = 0; j < PIXELS; j++) slope[PIXELS * i + j] += dz * inputs[PIXELS * n + j];
+            biasSlope[i] += dz;
+          }
+        }
+        for (let k = 0; k < weights.length; k++) weights[k] -= rate * slope[k];
+        for (let i = 0; i < 10; i++) biases[i] -= rate * biasSlope[i];
+        return cost;
       }
-      const rows = order.subarray(this.seen, this.seen + batchSize);
-      this.batches.push([this.model.step(train.inputs, train.labels, rows, rate), rows.length]);
-      const quarter = Math.floor(EVALUATIONS * this.seen / order.length);
-      this.seen += rows.length;
-      this.steps += 1;
-      if (this.seen === order.length) this.epoch += 1;
-      if (Math.floor(EVALUATIONS * this.seen / order.length) > quarter) this.record();
+
+      /* The mean cost over all images, and how many are read right. */
+      evaluate(inputs, labels) {
+        let cost = 0, right = 0;
+        labels.forEach((label, n) => {
+          const z = this.score(inputs, n);
+          cost += (logSumExp(z) - z[label]) / labels.length;
+          right += z.indexOf(Math.max(...z)) === label;
+        });
+        return { cost, right, accuracy: right / labels.length };
+      }
     }
 
-    /* Measure on the held-out digits, and note the mean cost of the batches since. */
-    record() {
-      if (this.last?.steps === this.steps) return;
-      const digits = this.batches.reduce((sum, [, size]) => sum + size, 0);
-      this.points.push({
-        time: this.time,
-        steps: this.steps,
-        training: this.batches.reduce((sum, [cost, size]) => sum + cost * size / digits, 0) || null,
-        ...this.model.evaluate(this.held.inputs, this.held.labels),
-      });
-      this.batches = [];
+    /* log Σ exp z; the largest is taken out, so that nothing overflows. */
+    function logSumExp(z) {
+      const largest = Math.max(...z);
+      let sum = 0;
+      for (const score of z) sum += Math.exp(score - largest);
+      return largest + Math.log(sum);
     }
+
+    /* Random numbers in [0, 1) that come again after a reset, so that only what the
+       reader changes makes a difference (mulberry32). */
+    function randomNumbers(seed = 0) {
+      return () => {
+        seed = (seed + 0x6d2b79f5) | 0;
+        let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+        t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+        return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+      };
+    }
+
+    function shuffle(order, random) {
+      for (let k = order.length - 1; k > 0; k--) {
+        const other = Math.floor(random() * (k + 1));
+        [order[k], order[other]] = [order[other], order[k]];
+      }
+    }
+
+    /* A training that can be stopped after any batch; the same after each `new`. */
+    class Training {
+      constructor(train, held) {
+        Object.assign(this, { train, held, model: new SoftmaxRegression() });
+        this.random = randomNumbers();
+        this.order = Uint32Array.from(train.labels, (_, n) => n);
+        this.seen = this.order.length; // of this epoch's digits; all: shuffle first
+        this.epoch = 0; // complete epochs
+        this.steps = 0;
+        this.points = []; // what the curves show
+        this.batches = []; // [cost, size] since the last point
+        this.record();
+      }
+
+      /* Epochs, with the part of the present one. */
+      get time() {
+        return this.seen < this.order.length ? this.epoch + this.seen / this.order.length : this.epoch;
+      }
+
+      get last() {
+        return this.points.at(-1);
+      }
+
+      step(batchSize, rate) {
+        const { order, train } = this;
+        if (this.seen === order.length) {
+          shuffle(order, this.random);
+          this.seen = 0;
+        }
+        const rows = order.subarray(this.seen, this.seen + batchSize);
+        this.batches.push([this.model.step(train.inputs, train.labels, rows, rate), rows.length]);
+        const quarter = Math.floor(EVALUATIONS * this.seen / order.length);
+        this.seen += rows.length;
+        this.steps += 1;
+        if (this.seen === order.length) this.epoch += 1;
+        if (Math.floor(EVALUATIONS * this.seen / order.length) > quarter) this.record();
+      }
+
+      /* Measure on the held-out digits, and note the mean cost of the batches since. */
+      record() {
+        if (this.last?.steps === this.steps) return;
+        const digits = this.batches.reduce((sum, [, size]) => sum + size, 0);
+        this.points.push({
+          time: this.time,
+          steps: this.steps,
+          training: this.batches.reduce((sum, [cost, size]) => sum + cost * size / digits, 0) || null,
+          ...this.model.evaluate(this.held.inputs, this.held.labels),
+        });
+        this.batches = [];
+      }
+    }
+
+    return { SoftmaxRegression, Training };
+  });
+
+  /* What the worker does: it begins anew, or learns from so many digits, at most up to
+     an epoch; then it tells how far it has come. A slice is a batch or a few. */
+  function* learn({ reset, digits = 0, until = Infinity, batchSize, rate, measure }, { Training }, { train, test }, toInput, state) {
+    if (reset) {
+      state.sets ??= [train, test].map(({ images, labels }) => ({ inputs: toInput(images), labels }));
+      state.training = new Training(...state.sets);
+    }
+    const { training } = state;
+    for (let due = digits, slice = 0; due > 0 && training.epoch < until; due -= batchSize) {
+      training.step(batchSize, rate);
+      if ((slice += batchSize) < 128) continue;
+      slice = 0;
+      yield;
+    }
+    if (measure || training.epoch >= until) training.record();
+    const { time, epoch, steps, points, model } = training;
+    return { time, epoch, steps, points, weights: model.weights.slice(), sizes: state.sets.map(({ labels }) => labels.length) };
   }
 
   /* A small plot of lines over epochs; returns the drawing and what updates it.
@@ -244,11 +268,12 @@
   }
 
   async function build(root) {
-    const digits = await lab.load("digits");
-    const [train, held] = [digits.train, digits.test].map(({ images, labels }) => ({ inputs: lab.toInput(images), labels }));
-    let training, rate = 0.01, batchSize = 32, palette = "colours", until = 0;
+    const state = lab.recipe(() => ({})); // the worker's memory
+    const ask = lab.offload(learn, core, await lab.fetchPart("digits"), lab.scaling, state);
+    let rate = 0.01, batchSize = 32, palette = "colours", until = 0;
+    const untrained = await ask({ reset: true });
+    let training = untrained; // as the worker last told
 
-    const total = (labels) => labels.length.toLocaleString("en");
     const percent = (accuracy) => `${(100 * accuracy).toFixed(1)}\u00a0%`;
     const pictures = templates();
     const [costs, drawCosts] = chart("Cost over epochs", [
@@ -265,43 +290,52 @@
         lab.make("div", {}, lab.make("dt", {}, name), numbers[name] = lab.make("dd")))));
     const status = lab.status();
 
+    let shown = null; // the points in the charts
     function draw() {
-      const { last, points, model } = training;
-      numbers.epochs.textContent = training.time.toFixed(2);
-      numbers.steps.textContent = training.steps.toLocaleString("en");
+      const { points, weights, time, steps } = training, last = points.at(-1);
+      numbers.epochs.textContent = time.toFixed(2);
+      numbers.steps.textContent = steps.toLocaleString("en");
+      pictures.draw(weights, palette);
+      if (points.length === shown?.length && last.steps === shown.at(-1).steps) return;
+      shown = points;
       numbers["training cost"].textContent = last.training === null ? "–" : last.training.toFixed(3);
       numbers["held-out cost"].textContent = last.cost.toFixed(3);
       numbers["held-out accuracy"].textContent = percent(last.accuracy);
-      pictures.draw(model.weights, palette);
       drawCosts(points, `Held-out cost now ${last.cost.toFixed(3)} nats.`);
       drawAccuracies(points, `Now ${percent(last.accuracy)}.`);
     }
 
     /* What is said and described only when training rests, not in each frame. */
-    function rest() {
+    async function rest(message = {}) {
       motion.stop();
       run.textContent = "Run";
-      training.record();
+      if (message.reset) {
+        training = untrained;
+        draw();
+      }
+      training = await ask({ batchSize, rate, measure: true, ...message });
+      if (motion.running) return; // goes on already
       draw();
-      pictures.describe(training.model.weights);
-      const { last, steps, epoch } = training;
+      pictures.describe(training.weights);
+      const { points, steps, epoch, sizes } = training, last = points.at(-1);
+      const [total, held] = sizes.map((size) => size.toLocaleString("en"));
       status.textContent = steps === 0
-        ? `All weights are 0. ${total(train.labels)} digits to learn from, ${total(held.labels)} held out to judge by.`
-        : `After ${steps.toLocaleString("en")} steps, ${epoch} complete epoch${epoch === 1 ? "" : "s"}: ${last.right} of ${total(held.labels)} `
+        ? `All weights are 0. ${total} digits to learn from, ${held} held out to judge by.`
+        : `After ${steps.toLocaleString("en")} steps, ${epoch} complete epoch${epoch === 1 ? "" : "s"}: ${last.right} of ${held} `
           + `held-out digits are read right, ${percent(last.accuracy)}; the cost on them is ${last.cost.toFixed(3)} nats.`;
     }
 
     /* Where motion is not wanted, the pictures change only when training rests. */
-    let before = 0, due = 0; // digits to learn from in this frame; below 0: had already
-    const motion = lab.animation(root, (time) => {
-      if (!motion.running) return; // this frame was asked for before the pause
-      due = lab.still.matches ? Infinity : Math.min(due, 0) + PACE * Math.min(time - before, 50);
+    let before = 0, learning = false;
+    const motion = lab.animation(root, async (time) => {
+      if (!motion.running || learning) return; // this frame was asked for before the pause
+      const digits = lab.still.matches ? 2000 : PACE * Math.min(time - before, 50);
       before = time;
-      const end = performance.now() + SLICE;
-      while (due > 0 && training.epoch < until && performance.now() < end) {
-        training.step(batchSize, rate);
-        due -= batchSize;
-      }
+      learning = true;
+      const told = await ask({ digits, until, batchSize, rate });
+      learning = false;
+      if (!motion.running) return;
+      training = told;
       if (training.epoch >= until) rest();
       else if (!lab.still.matches) draw();
     });
@@ -313,17 +347,12 @@
       motion.start();
     }
 
-    function reset() {
-      training = new Training(train, held);
-      rest();
-    }
-
     const run = lab.button("Run", () => motion.running ? rest() : trainUntil(training.epoch + STRETCH));
     root.append(
       lab.make("div", { class: "lab-row" }, run,
-        lab.button("One step", () => { training.step(batchSize, rate); rest(); }),
+        lab.button("One step", () => rest({ digits: 1 })),
         lab.button("One epoch", () => trainUntil(training.epoch + 1)),
-        lab.button("Reset", reset)),
+        lab.button("Reset", () => rest({ reset: true }))),
       lab.make("div", { class: "lab-row" },
         lab.slider("Learning rate", {
           min: 0, max: RATES.length - 1, step: 1, value: RATES.indexOf(rate), show: (k) => String(RATES[k]),
@@ -336,8 +365,8 @@
       pictures.figure, table,
       lab.make("div", { class: "lab-softmax-charts" }, costs, accuracies),
       status);
-    reset();
+    await rest();
   }
 
-  lab.define("softmax", Object.assign(build, { SoftmaxRegression, Training }));
+  lab.define("softmax", Object.assign(build, core.build()));
 }

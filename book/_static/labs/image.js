@@ -1,0 +1,146 @@
+/* Windows, pieces and boxes: what framing.js needs of what scipy.ndimage is in Python.
+   A picture is a typed array, row after row. */
+"use strict";
+
+lab.define("image", lab.recipe(function image() {
+  const { abs, ceil, max, min } = Math;
+
+  /* Where a row goes on beyond its ends: at its last value, or at its mirror image. */
+  const place = {
+    edge: (x, width) => max(0, min(x, width - 1)),
+    symmetric(x, width) {
+      const folded = ((x % (2 * width)) + 2 * width) % (2 * width);
+      return folded < width ? folded : 2 * width - 1 - folded;
+    },
+  };
+
+  /* The sums of square windows. */
+  function sums(values, height, width, radius, mode) {
+    return sumRows(sumRows(values, height, width, radius, mode), width, height, radius, mode);
+  }
+
+  /* The same along each row. The result lies on its side, here and below, so that doing
+     it twice serves rows and columns. */
+  function sumRows(values, height, width, radius, mode) {
+    const turned = new Int32Array(values.length);
+    const places = Int32Array.from({ length: width + 2 * radius }, (_, x) => place[mode](x - radius, width));
+    for (let y = 0; y < height; y++) {
+      const row = y * width;
+      let sum = 0;
+      for (let x = 0; x < places.length; x++) {
+        sum += values[row + places[x]];
+        if (x < 2 * radius) continue;
+        turned[(x - 2 * radius) * height + y] = sum;
+        sum -= values[row + places[x - 2 * radius]];
+      }
+    }
+    return turned;
+  }
+
+  /* The largest of 2 · radius + 1 neighbours, or the smallest, in rows that go on for
+     `margin` pixels at either end, with their last value or the one given. van Herk
+     1992: a window is the end of one block and the start of the next, so two running
+     maxima, one from each side of a block, give it whatever its size. */
+  function spreadRows(values, height, width, radius, { better = max, margin = radius, beyond } = {}) {
+    const block = 2 * radius + 1, length = width + 2 * margin, count = length - 2 * radius;
+    const long = new Uint8Array(length), left = new Uint8Array(length), right = new Uint8Array(length);
+    const turned = new Uint8Array(height * count);
+    for (let y = 0; y < height; y++) {
+      const row = values.subarray(y * width, (y + 1) * width);
+      long.fill(beyond ?? row[0], 0, margin).fill(beyond ?? row[width - 1], margin + width).set(row, margin);
+      for (let start = 0; start < length; start += block) {
+        const stop = min(start + block, length);
+        for (let x = start, best = long[x]; x < stop; x++) right[x] = best = better(best, long[x]);
+        for (let x = stop - 1, best = long[x]; x >= start; x--) left[x] = best = better(best, long[x]);
+      }
+      for (let x = 0; x < count; x++) turned[x * height + y] = better(left[x], right[x + 2 * radius]);
+    }
+    return turned;
+  }
+
+  /* What is within `down` rows and `across` columns of a mark. */
+  function spread(marks, height, width, down, across) {
+    const wider = spreadRows(marks, height, width, across, { beyond: 0 });
+    return spreadRows(wider, width, height, down, { beyond: 0 });
+  }
+
+  /* The light spread in square windows, and then the dark. */
+  function closing(grey, height, width, radius, beyond) {
+    const tall = height + 2 * radius, broad = width + 2 * radius, light = { margin: 2 * radius, beyond };
+    const wide = spreadRows(spreadRows(grey, height, width, radius, light), broad, height, radius, light);
+    const dark = { better: min, margin: 0 };
+    return spreadRows(spreadRows(wide, tall, broad, radius, dark), width, tall, radius, dark);
+  }
+
+  /* Connected pieces, diagonals included, labelled from 1 to count in the order of their
+     first pixels, 0 elsewhere; their sizes, and the ink in them. */
+  function pieces(marks, ink, height, width) {
+    const labels = new Int32Array(marks.length), stack = [];
+    const found = [{ area: 0, mass: 0, tall: 0, broad: 0 }];
+    for (let first = 0; first < marks.length; first++) {
+      if (!marks[first] || labels[first]) continue;
+      const label = found.length;
+      let area = 0, mass = 0, top = height, bottom = -1, left = width, right = -1;
+      labels[first] = label;
+      stack.push(first);
+      while (stack.length) {
+        const i = stack.pop(), x = i % width, y = (i - x) / width;
+        area++;
+        mass += ink[i];
+        top = min(top, y);
+        bottom = max(bottom, y);
+        left = min(left, x);
+        right = max(right, x);
+        for (let v = max(0, y - 1); v <= min(height - 1, y + 1); v++) {
+          for (let u = max(0, x - 1); u <= min(width - 1, x + 1); u++) {
+            const near = v * width + u;
+            if (marks[near] && !labels[near]) {
+              labels[near] = label;
+              stack.push(near);
+            }
+          }
+        }
+      }
+      found.push({ area, mass, tall: bottom - top + 1, broad: right - left + 1 });
+    }
+    return { labels, found };
+  }
+
+  /* Where the marked part begins and ends, ends exclusive. */
+  function extent(marks, height, width) {
+    let top = height, bottom = 0, left = width, right = 0;
+    for (let y = 0, i = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        if (!marks[i++]) continue;
+        top = min(top, y);
+        bottom = y + 1;
+        left = min(left, x);
+        right = max(right, x + 1);
+      }
+    }
+    return { top, bottom, left, right, size: max(bottom - top, right - left) };
+  }
+
+  /* Redraw with a nib wider by `radius` on each side (thinner if negative). */
+  function thicken({ values, height, width }, radius) {
+    const reach = ceil(abs(radius)), better = radius > 0 ? max : min;
+    const tall = height + 2 * reach, broad = width + 2 * reach;
+    const wider = new Uint8Array(tall * broad).fill(radius > 0 ? 0 : 255);
+    for (let v = -reach; v <= reach; v++) {
+      for (let u = -reach; u <= reach; u++) {
+        if (v ** 2 + u ** 2 > radius ** 2 + 0.5) continue;
+        for (let y = 0, i = 0; y < tall; y++) {
+          const row = y + v - reach;
+          for (let x = 0; x < broad; x++, i++) {
+            const column = x + u - reach;
+            const inside = row >= 0 && row < height && column >= 0 && column < width;
+            wider[i] = better(wider[i], inside ? values[row * width + column] : 0);
+          }
+        }
+      }
+    }
+    return { values: wider, height: tall, width: broad };
+  }
+
+  return { sums, closing, spread, pieces, extent, thicken };
+}));
