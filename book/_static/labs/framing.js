@@ -7,7 +7,7 @@
    const { frame, frameStrokes, grey } = await lab.load("framing"); */
 "use strict";
 
-lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("picture")]).then((parts) => lab.recipe(function framing({ sums, closing, spread, pieces, extent, thicken }, picture) {
+lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("picture")]).then((parts) => lab.recipe(function framing({ sums, inverse, closing, spread, pieces, extent, thicken }, picture) {
   const { abs, ceil, floor, max, min } = Math;
 
   const BOX = 20, FRAME = 28, CENTRE = 14, FINE = 4, THIN = 1.9, THICK = 4.2;
@@ -39,7 +39,11 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
 
   // ---- numbers. Plain loops: a callback for each pixel takes many times as long.
 
-  const above = (values, level) => Uint8Array.from(values, (value) => value > level);
+  function above(values, level) {
+    const marks = new Uint8Array(values.length);
+    for (let i = 0; i < values.length; i++) marks[i] = values[i] > level;
+    return marks;
+  }
   const largest = (values) => values.reduce((a, b) => max(a, b), 0);
   const total = (values) => values.reduce((a, b) => a + b, 0);
 
@@ -82,7 +86,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
 
   /* _ink: how much darker than the paper, which is what a closing leaves. */
   function inkOf(grey, height, width) {
-    if (lightOnDark(grey, height, width)) grey = grey.map((level) => 255 - level);
+    if (lightOnDark(grey, height, width)) grey = inverse(grey);
     const radius = max(1, floor((WINDOW * max(height, width) + 100) / 200));
     const beyond = cutTightly(grey, height, width) ? largest(grey) : undefined;
     const paper = closing(grey, height, width, radius, beyond);
@@ -97,11 +101,12 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
   function lightOnDark(grey, height, width) {
     let votes = 0;
     for (const [part, mode, weight] of [[16, "edge", 2], [2, "edge", 2], [2, "symmetric", 1]]) {
+      if (abs(votes) > 1 && weight === 1) break; // the last one cannot outvote the others
       const radius = floor(floor(max(height, width) / part) / 2), area = (2 * radius + 1) ** 2;
       const windows = sums(grey, height, width, radius, mode);
       let sum = 0, size = 1;
       for (let i = 0; i < grey.length; i++) {
-        const detail = grey[i] - floor((2 * windows[i] + area) / (2 * area));
+        const detail = grey[i] - ((2 * windows[i] + area) / (2 * area) | 0);
         const cube = detail * detail * detail;
         sum += cube;
         size += abs(cube);

@@ -37,39 +37,56 @@ lab.define("image", lab.recipe(function image() {
     return turned;
   }
 
-  /* The largest of 2 · radius + 1 neighbours, or the smallest, in rows that go on for
-     `margin` pixels at either end, with their last value or the one given. van Herk
-     1992: a window is the end of one block and the start of the next, so two running
-     maxima, one from each side of a block, give it whatever its size. */
-  function spreadRows(values, height, width, radius, { better = max, margin = radius, beyond } = {}) {
+  /* The largest of 2 · radius + 1 neighbours, in rows that go on for `margin` pixels at
+     either end, with their last value or the one given. van Herk 1992: a window is the
+     end of one block and the start of the next, so two running maxima, one from each
+     side of a block, give it whatever its size. */
+  function spreadRows(values, height, width, radius, margin = radius, beyond = -1) {
     const block = 2 * radius + 1, length = width + 2 * margin, count = length - 2 * radius;
     const long = new Uint8Array(length), left = new Uint8Array(length), right = new Uint8Array(length);
     const turned = new Uint8Array(height * count);
     for (let y = 0; y < height; y++) {
       const row = values.subarray(y * width, (y + 1) * width);
-      long.fill(beyond ?? row[0], 0, margin).fill(beyond ?? row[width - 1], margin + width).set(row, margin);
+      const [first, last] = beyond < 0 ? [row[0], row[width - 1]] : [beyond, beyond];
+      long.fill(first, 0, margin).fill(last, margin + width).set(row, margin);
       for (let start = 0; start < length; start += block) {
         const stop = min(start + block, length);
-        for (let x = start, best = long[x]; x < stop; x++) right[x] = best = better(best, long[x]);
-        for (let x = stop - 1, best = long[x]; x >= start; x--) left[x] = best = better(best, long[x]);
+        for (let x = start, best = 0; x < stop; x++) {
+          if (long[x] > best) best = long[x];
+          right[x] = best;
+        }
+        for (let x = stop - 1, best = 0; x >= start; x--) {
+          if (long[x] > best) best = long[x];
+          left[x] = best;
+        }
       }
-      for (let x = 0; x < count; x++) turned[x * height + y] = better(left[x], right[x + 2 * radius]);
+      for (let x = 0, to = y; x < count; x++, to += height) {
+        const other = right[x + 2 * radius];
+        turned[to] = left[x] > other ? left[x] : other;
+      }
     }
     return turned;
   }
 
   /* What is within `down` rows and `across` columns of a mark. */
   function spread(marks, height, width, down, across) {
-    const wider = spreadRows(marks, height, width, across, { beyond: 0 });
-    return spreadRows(wider, width, height, down, { beyond: 0 });
+    const wider = spreadRows(marks, height, width, across, across, 0);
+    return spreadRows(wider, width, height, down, down, 0);
+  }
+
+  function inverse(grey) {
+    const turned = new Uint8Array(grey.length);
+    for (let i = 0; i < grey.length; i++) turned[i] = 255 - grey[i];
+    return turned;
   }
 
   /* The light spread in square windows, and then the dark. */
   function closing(grey, height, width, radius, beyond) {
-    const tall = height + 2 * radius, broad = width + 2 * radius, light = { margin: 2 * radius, beyond };
-    const wide = spreadRows(spreadRows(grey, height, width, radius, light), broad, height, radius, light);
-    const dark = { better: min, margin: 0 };
-    return spreadRows(spreadRows(wide, tall, broad, radius, dark), width, tall, radius, dark);
+    const tall = height + 2 * radius, broad = width + 2 * radius;
+    let paper = spreadRows(grey, height, width, radius, 2 * radius, beyond);
+    paper = inverse(spreadRows(paper, broad, height, radius, 2 * radius, beyond));
+    paper = spreadRows(paper, tall, broad, radius, 0);
+    return inverse(spreadRows(paper, width, tall, radius, 0));
   }
 
   /* Connected pieces, diagonals included, labelled from 1 to count in the order of their
@@ -142,5 +159,5 @@ lab.define("image", lab.recipe(function image() {
     return { values: wider, height: tall, width: broad };
   }
 
-  return { sums, closing, spread, pieces, extent, thicken };
+  return { sums, inverse, closing, spread, pieces, extent, thicken };
 }));

@@ -14,16 +14,14 @@ lab.define("picture", lab.recipe(function picture() {
       throw new Error("has more than 89 million pixels: shrink it, 1,000 pixels a side are plenty.");
     }
     refuseSmall(width, height);
-    const clear = data.some((value, at) => at % 4 === 3 && value < 255);
-    const paper = clear ? paperUnder(data) : [255, 255, 255];
     const levels = new Uint8Array(width * height);
+    let opaque = true;
+    // A plain mean, for the eye's weights would make yellow and blue pens vanish.
     for (let i = 0, at = 0; i < levels.length; i++, at += 4) {
-      const cover = data[at + 3] / 255;
-      let sum = 0;
-      for (let c = 0; c < 3; c++) sum += round(data[at + c] * cover + paper[c] * (1 - cover));
-      // A plain mean, for the eye's weights would make yellow and blue pens vanish.
-      levels[i] = round(sum / 3);
+      levels[i] = (data[at] + data[at + 1] + data[at + 2] + 1) / 3;
+      opaque &&= data[at + 3] === 255;
     }
+    if (!opaque) overPaper(data, levels);
     const longer = max(width, height);
     if (longer <= SIDE) return { grey: levels, width, height };
     const [broad, tall] = [width, height].map((n) => max(1, floor((2 * n * SIDE + longer) / (2 * longer))));
@@ -54,7 +52,17 @@ lab.define("picture", lab.recipe(function picture() {
     return turned;
   }
 
-  /* _on_paper: a paper that the strokes of a transparent drawing stand out from. */
+  /* _on_paper: the levels of a transparent drawing, on a paper that it stands out from. */
+  function overPaper(data, levels) {
+    const paper = paperUnder(data);
+    for (let i = 0, at = 0; i < levels.length; i++, at += 4) {
+      const cover = data[at + 3] / 255;
+      let sum = 0;
+      for (let c = 0; c < 3; c++) sum += round(data[at + c] * cover + paper[c] * (1 - cover));
+      levels[i] = round(sum / 3);
+    }
+  }
+
   function paperUnder(data) {
     const counts = [0, 1, 2].map(() => new Float64Array(256));
     let covered = 0, ink = 0, alpha = 0;
