@@ -316,6 +316,15 @@ def test_a_page_printed_from_the_dark_is_light_and_whole(page, site):
     assert page.locator(".bd-article pre:visible").evaluate_all(cut) == 0
 
 
+def test_a_lab_is_printed_in_the_state_it_is_in(page, site):
+    page.goto(f"{site.address}/book/index.html")
+    page.wait_for_selector(".lab details:not([open])")
+    state = "() => document.querySelectorAll('.lab details[open]').length"
+    page.evaluate(f"addEventListener('beforeprint', () => window.seen = ({state})())")
+    page.pdf()
+    assert page.evaluate("window.seen") == 0
+
+
 def test_icons_are_drawn_as_large_as_letters(page, site):
     page.goto(f"{site.address}/notebooks/02_softmax_regression.html")
     icons = page.locator("svg.svg-inline--fa:visible")

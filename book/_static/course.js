@@ -6,14 +6,14 @@ document.addEventListener("click", (event) => {
   event.target.closest("dialog a[href]")?.closest("dialog").close();
 });
 
-/* Paper is white, and nobody can unfold a solution there. */
+/* Paper is white, and nobody can unfold a solution there; a lab is printed as it is. */
 {
   const html = document.documentElement;
   let theme = null, folded = [];
   addEventListener("beforeprint", () => {
     theme = html.dataset.theme;
     html.dataset.theme = "light";
-    folded = [...document.querySelectorAll("details:not([open])")];
+    folded = [...document.querySelectorAll("details:not([open], .lab *)")];
     folded.forEach((details) => { details.open = true; });
   });
   addEventListener("afterprint", () => {
