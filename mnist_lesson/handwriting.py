@@ -199,9 +199,8 @@ def _cut_tightly(grey: Numbers) -> bool:
 def _grain(ink: Numbers) -> int:
     """Return the level that the paper's grain does not exceed."""
     middle = _quantile(ink)
-    level = (
-        middle + 20 * _quantile(np.abs(ink - middle)) // 3
-    )  # 4.5 standard deviations
+    away = _quantile(np.abs(ink - middle))
+    level = middle + 20 * away // 3  # 4.5 standard deviations
     dark, gap, explained = _split(ink)
     two_classes = explained > 0.9 or gap * explained > 45  # which grain has not
     # In a picture full of ink, the middle is no paper.
@@ -241,10 +240,13 @@ def _lines(marks: Marks) -> tuple[Marks, int]:
 def _ruled(ink: Numbers, marks: Marks, lines: Marks, count: int, rest: Marks) -> Marks:
     """Tell which pixels on level lines are the paper's, not the pen's."""
     width = marks.shape[1]
+    nothing: Marks = np.zeros_like(marks)
+    if not lines.any():
+        return nothing
     labels, _ = ndimage.label(marks, UPRIGHT)
     runs = np.bincount(labels.ravel())[labels]  # how far a mark goes up and down
-    nothing: Marks = np.zeros_like(marks)
-    if not lines.any() or 50 * _quantile(runs[lines]) > max(marks.shape):
+    thick, dark = _quantile(runs[lines]), _quantile(ink[lines])
+    if 50 * thick > max(marks.shape):
         return nothing
     # The bar of a 7 or a 4 is as straight. But a ruled line is one of many; or lighter
     # than what is written, or longer on both sides.
@@ -253,13 +255,11 @@ def _ruled(ink: Numbers, marks: Marks, lines: Marks, count: int, rest: Marks) ->
         longer = not (rest[:, :end].any() or rest[:, width - end :].any())
         if 4 * ink[rest].sum() <= ink[lines].sum():
             return nothing
-        if not longer and 10 * _quantile(ink[lines]) >= 7 * _quantile(ink[rest]):
+        if not longer and 10 * dark >= 7 * _quantile(ink[rest]):
             return nothing
     # Where a stroke crosses the line, the ink goes on above or below: keep it,
     # and ink more than twice as dark, which not even two crossing lines can be.
-    faint = ink < 2 * _quantile(ink[lines])
-    short = 5 * runs <= 8 * _quantile(runs[lines]) + 5
-    paper: Marks = lines & faint & short
+    paper: Marks = lines & (ink < 2 * dark) & (5 * runs <= 8 * thick + 5)
     return paper
 
 

@@ -189,9 +189,9 @@
     function sheet() {
       const last = marks.at(-1);
       if (last.sheet) return last.sheet;
+      if (!marks.some(({ canvas: shown }) => shown)) return { drawn: context.getImageData(0, 0, SIDE, SIDE) };
       const width = SIDE + 2 * MARGIN; // what lies outside the canvas is transparent
-      const pixels = context.getImageData(-MARGIN, -MARGIN, width, width);
-      return marks.some(({ canvas: shown }) => shown) ? { mixed: pixels } : { drawn: pixels };
+      return { mixed: context.getImageData(-MARGIN, -MARGIN, width, width) };
     }
 
     /* The pad averaged down to 28 x 28, white on black: no framing at all. */
@@ -251,8 +251,7 @@
           answers[m].textContent = best ?? "–";
           cells.forEach((tds, digit) => {
             const { text, bar, cell } = tds[m];
-            const shown = p ? percent(p[digit]) : "–";
-            text.textContent = shown;
+            text.textContent = p ? percent(p[digit]) : "–";
             bar.style.width = `${100 * (p?.[digit] ?? 0)}%`;
             cell.classList.toggle("lab-draw-best", digit === best);
           });
@@ -311,10 +310,9 @@
   /* What the worker does with a picture, or with what is to be framed and read. */
   function* read({ picture, drawn, mixed, grey, width, height, levels, wantMaps }, framing, { models, softmax }, toInput) {
     if (picture) return framing.grey(picture);
-    if (drawn) { // black on white, and nothing beyond
+    if (drawn) { // black on white
       ({ width, height } = drawn);
-      const ink = Uint8Array.from({ length: width * height }, (_, n) =>
-        drawn.data[4 * n + 3] && 255 - drawn.data[4 * n]);
+      const ink = Uint8Array.from({ length: width * height }, (_, n) => 255 - drawn.data[4 * n]);
       levels = framing.frameStrokes(ink, width, height).image;
     }
     if (mixed) ({ grey, width, height } = framing.grey(mixed));

@@ -13,8 +13,6 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
   const BOX = 20, FRAME = 28, CENTRE = 14, FINE = 4, THIN = 1.9, THICK = 4.2;
   const WINDOW = 30, SMALLEST = 3, FAINTEST = 15, ACROSS = 16, DOWN = 40;
 
-  /* The picture does not show one handwritten digit that can be framed. */
-  class HandwritingError extends Error {}
   const NO_DIGIT = "shows no digit: write one with a darker pen and let it fill more of the picture.";
   const MORE_DIGITS = "shows more than one digit: leave one, or cut the picture.";
 
@@ -191,6 +189,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
 
   /* _ruled: the marks without what is the paper's on level lines. */
   function ruled(ink, marks, { found, most }, rest, height, width, down, right) {
+    if (!found.includes(1)) return marks;
     const runs = new Uint16Array(marks.length); // how far a mark goes up and down
     for (let x = 0; x < width; x++) {
       for (let y = 0, end; y < height; y = end + 1) {
@@ -198,7 +197,6 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
         for (let v = y; v < end; v++) runs[v * down + x * right] = end - y;
       }
     }
-    if (!found.includes(1)) return marks;
     const thick = quantile(counted(runs, found)), dark = quantile(counted(ink, found));
     if (50 * thick > max(height, width)) return marks;
     if (most < 3) {
@@ -245,7 +243,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
   /* _digit: the strokes that make up the digit. */
   function digitOf(ink, strokes, height, width) {
     const { labels, found } = pieces(strokes, ink, height, width);
-    if (found.length === 1) throw new HandwritingError(NO_DIGIT);
+    if (found.length === 1) throw new Error(NO_DIGIT);
     // Flat marks are what is left of a line or a shadow, for every digit has height.
     const weights = found.map(({ mass, tall, broad }) => mass * min(1, tall / max(broad, 1)));
     const best = found[weights.indexOf(largest(weights))];
@@ -265,11 +263,11 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
     }
     const whole = total(found.map(({ mass }, label) => (chosen[label] ? mass : 0)));
     if (100 * size < SMALLEST * max(height, width) || size < 4 || 5 * best.mass < whole) {
-      throw new HandwritingError(NO_DIGIT);
+      throw new Error(NO_DIGIT);
     }
     if (found.some(({ mass, tall }, label) =>
       heavy[label] && !chosen[label] && 5 * mass > best.mass && 5 * tall > 2 * best.tall)) {
-      throw new HandwritingError(MORE_DIGITS);
+      throw new Error(MORE_DIGITS);
     }
     return digit;
   }

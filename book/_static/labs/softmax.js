@@ -4,7 +4,6 @@
 "use strict";
 
 {
-  const PIXELS = 784;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
   const STRETCH = 30; // epochs after which a run pauses by itself
   const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
@@ -144,8 +143,9 @@
       }
     }
 
-    return { SoftmaxRegression, Training };
+    return { PIXELS, SoftmaxRegression, Training };
   });
+  const { PIXELS } = core.build();
 
   /* What the worker does: it begins anew, or learns from so many digits, at most up to
      an epoch; then it tells how far it has come. A slice is a batch or a few. */
@@ -290,14 +290,14 @@
         lab.make("div", {}, lab.make("dt", {}, name), numbers[name] = lab.make("dd")))));
     const status = lab.status();
 
-    let shown = null; // the points in the charts
+    let shown = -1; // the steps after which the charts' last point was measured
     function draw() {
       const { points, weights, time, steps } = training, last = points.at(-1);
       numbers.epochs.textContent = time.toFixed(2);
       numbers.steps.textContent = steps.toLocaleString("en");
       pictures.draw(weights, palette);
-      if (points.length === shown?.length && last.steps === shown.at(-1).steps) return;
-      shown = points;
+      if (last.steps === shown) return;
+      shown = last.steps;
       numbers["training cost"].textContent = last.training === null ? "–" : last.training.toFixed(3);
       numbers["held-out cost"].textContent = last.cost.toFixed(3);
       numbers["held-out accuracy"].textContent = percent(last.accuracy);
