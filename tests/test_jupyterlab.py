@@ -149,8 +149,10 @@ def test_run_all_watch_stop_run_on_and_run_again(jupyter, chapter, page):
     said = {out.get("name", "plot"): out for out in cells[stopped].outputs}
     assert said.keys() == {"plot", "stdout", "stderr"}
     epochs = len(re.findall("^epoch .* ended", said["stdout"].text, re.M))
-    warning = f"was interrupted after {epochs} of 100 epochs"
-    assert 8 < epochs < 100 and warning in said["stderr"].text
+    warning = r"was interrupted after (\d+) of 100 epochs"
+    [finished] = map(int, re.findall(warning, said["stderr"].text))
+    # The click may come while an epoch that is finished is still being drawn.
+    assert 8 < epochs <= finished <= epochs + 1 < 100
     assert "validation cost 0." in said["plot"].metadata["image/png"]["alt"]
     assert "best epoch: " in cells[stopped + 1].outputs[0].text
 
@@ -167,6 +169,7 @@ def test_run_all_watch_stop_run_on_and_run_again(jupyter, chapter, page):
     assert len(pictures) == 1 and training.locator(".jp-OutputArea img").count() == 1
     fewer = len(re.findall("^epoch .* ended", said["stdout"].text, re.M))
     assert fewer > 2
+    last = r"validation cost .* at step ([\d,]+)$"
+    [step] = re.findall(last, said["plot"].metadata["image/png"]["alt"])
     batches = -(-3_500 // 128)
-    last = f"validation cost .* at step {fewer * batches:,}$"
-    assert re.search(last, said["plot"].metadata["image/png"]["alt"])
+    assert int(step.replace(",", "")) in (fewer * batches, (fewer + 1) * batches)
