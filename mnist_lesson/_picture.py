@@ -141,7 +141,7 @@ def _source(file: Picture) -> Path | BinaryIO | Image.Image:
     return file
 
 
-_NO_DIGIT = (
+NO_DIGIT = (
     "shows no digit: write one with a darker pen and let it fill more of the picture."
 )
 _CLOSED = "cannot be read: it is closed; open it again."
@@ -172,7 +172,7 @@ def _check(image: Image.Image) -> None:
             "28x28."
         )
     if min(image.size) * SIDE < max(image.size):
-        raise HandwritingError(_NO_DIGIT)  # a strip, of which shrinking leaves nothing
+        raise HandwritingError(NO_DIGIT)  # a strip, of which shrinking leaves nothing
 
 
 @contextlib.contextmanager
@@ -204,7 +204,9 @@ def _shrunk_grey(image: Image.Image) -> Grey:
         # The box filter averages areas, so a thin line gets fainter but never vanishes.
         longer = max(grey.size)
         size = [max(1, (2 * n * SIDE + longer) // (2 * longer)) for n in grey.size]
-        grey = grey.resize(size, Image.Resampling.BOX)
+        # Across, then down: asked for both, Pillow 13 begins with what is cheaper.
+        for width, height in ((size[0], grey.height), size):
+            grey = grey.resize((width, height), Image.Resampling.BOX)
     with contextlib.suppress(Exception):  # a damaged note of the camera's is no harm
         grey.getexif()[0x0112] = image.getexif().get(0x0112, 1)
         grey = ImageOps.exif_transpose(grey)

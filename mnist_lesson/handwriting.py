@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from ._picture import Grey, HandwritingError, Picture, name, read_grey
+from ._picture import NO_DIGIT, Grey, HandwritingError, Picture, name, read_grey
 
 BOX, FRAME = 20, 28  # pixels: MNIST's digit and picture, LeCun et al. 1998, section III
 CENTRE = 14  # MNIST's centres of mass lie within half a pixel of (14, 14)
@@ -26,17 +26,12 @@ WINDOW = 30  # what is broader is light or desk, not a stroke
 SMALLEST = 3  # lower marks are dirt
 FAINTEST = 15  # of 255, the paper's brightness: less contrast than a hard pencil's
 ACROSS, DOWN = 16, 40  # percent of the digit: wider gaps part two digits
-DIAGONALS, UPRIGHT = (
-    np.ones((3, 3)),
-    [[0, 1, 0]] * 3,
-)  # which neighbours belong together
+# Which neighbours of a pixel belong to it.
+DIAGONALS, UPRIGHT = np.ones((3, 3)), [[0, 1, 0]] * 3
 
 Marks = NDArray[np.bool_]
 Numbers = NDArray[np.integer]
 
-_NO_DIGIT = (
-    "shows no digit: write one with a darker pen and let it fill more of the picture."
-)
 _MORE_DIGITS = "shows more than one digit: leave one, or cut the picture."
 
 
@@ -240,6 +235,7 @@ def _lines(marks: Marks) -> tuple[Marks, int]:
 def _ruled(ink: Numbers, marks: Marks, lines: Marks, count: int, rest: Marks) -> Marks:
     """Tell which pixels on level lines are the paper's, not the pen's."""
     width = marks.shape[1]
+    lines = lines & marks  # those across the other way may be gone by now
     nothing: Marks = np.zeros_like(marks)
     if not lines.any():
         return nothing
@@ -298,7 +294,7 @@ def _digit(ink: Numbers, strokes: Marks) -> Marks:
     """Choose the strokes that make up the digit."""
     labels, count = ndimage.label(strokes, DIAGONALS)
     if not count:
-        raise HandwritingError(_NO_DIGIT)
+        raise HandwritingError(NO_DIGIT)
     mass = np.bincount(labels.ravel(), ink.ravel(), minlength=count + 1)
     mass[0] = 0
     heights, widths = _boxes(labels)
@@ -319,7 +315,7 @@ def _digit(ink: Numbers, strokes: Marks) -> Marks:
     # Dirt and grain may lie close together, too, but no piece of theirs is a stroke.
     small = 100 * size < SMALLEST * max(ink.shape) or size < 4
     if small or 5 * mass[best] < mass[chosen].sum():
-        raise HandwritingError(_NO_DIGIT)
+        raise HandwritingError(NO_DIGIT)
     others = heavy & ~chosen & (5 * mass > mass[best])
     if (others & (5 * heights > 2 * heights[best])).any():
         raise HandwritingError(_MORE_DIGITS)

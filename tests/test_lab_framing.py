@@ -144,6 +144,24 @@ def test_lines_and_squares_of_any_size_and_tilt(framing):
     assert_same(framing, pads, framed=None)
 
 
+@pytest.mark.parametrize(
+    "columns, rows, tilt", [(36, 36, 0), (55, 5, 3), (34, 5, 3), (18, 7, 0)]
+)
+def test_squared_paper(framing, columns, rows, tilt):
+    """What was taken away as a line across says nothing of the lines down."""
+    pads = []
+    for digit in (1, 3, 5, 7):
+        paper = Image.new("L", (240, 240), 242)
+        pencil = ImageDraw.Draw(paper)
+        for at in range(rows // 2, 240, rows):
+            pencil.line((0, at, 240, at + tilt), fill=210, width=3)
+        for line, at in enumerate(range(columns // 2, 240, columns)):
+            pencil.line((at, 0, at - tilt, 240), fill=210, width=3 - line % 2)
+        pen = drawing(digit, size=240, pen=9, at=(60, 50)) // 3 + 150
+        pads.append(np.minimum(paper, pen.astype(np.uint8)))
+    assert_same(framing, pads, framed=None)
+
+
 def test_what_cannot_be_framed_is_said_in_the_same_words(framing):
     images = [make() for kind, (make, _) in UNFIT.items() if kind != "huge"]
     images += [noise(0.03), Image.new("L", (11, 9)), Image.new("L", (800, 1), 200)]
@@ -169,6 +187,7 @@ GREYS = {
     "wide": colours((1700, 300)),
     "tall": colours((517, 1013)),
     "square": colours((801, 801)),
+    "narrow": colours((317, 640)),  # cheaper down first, then across
 }
 
 

@@ -188,7 +188,8 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
   }
 
   /* _ruled: the marks without what is the paper's on level lines. */
-  function ruled(ink, marks, { found, most }, rest, height, width, down, right) {
+  function ruled(ink, marks, lines, rest, height, width, down, right) {
+    const found = lines.found.map((on, i) => on & marks[i]); // some may be gone by now
     if (!found.includes(1)) return marks;
     const runs = new Uint16Array(marks.length); // how far a mark goes up and down
     for (let x = 0; x < width; x++) {
@@ -199,7 +200,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
     }
     const thick = quantile(counted(runs, found)), dark = quantile(counted(ink, found));
     if (50 * thick > max(height, width)) return marks;
-    if (most < 3) {
+    if (lines.most < 3) {
       const end = floor((12 * width + 50) / 100);
       let longer = true, lineInk = 0, restInk = 0;
       for (let i = 0; i < marks.length; i++) {
