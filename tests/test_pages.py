@@ -9,12 +9,15 @@ import http.server
 import re
 import sys
 import threading
+from html import escape
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pydata_sphinx_theme
 import pytest
+from docutils import nodes
 from test_book import BASE
 from test_book import PAGES as CHAPTERS
 from test_notebooks import ADDRESS, COLAB
@@ -22,7 +25,7 @@ from test_notebooks import ADDRESS, COLAB
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "book" / "_ext"))
 import math_font  # noqa: E402
-from mathml import TexError, mathml  # noqa: E402
+import pages  # noqa: E402
 
 PAGES = [*CHAPTERS, "genindex", "search", "404"]
 LAPTOP = {"width": 1280, "height": 800}
@@ -354,57 +357,66 @@ def test_every_formula_is_typeset_in_characters_that_its_font_has(book):
     assert found > 250
 
 
+def test_a_prime_is_no_superscript_and_the_formula_can_be_copied():
+    html = pages.typeset(nodes.math("", "f'(a) < b"), display=False)
+    assert "<mi>f</mi><mo>′</mo>" in html
+    assert ">f'(a) &lt; b</annotation>" in html
+
+
+@pytest.mark.parametrize("tex", [r"\foo < 1", "{a", "a & b", r"\begin{cases} a"])
+def test_a_formula_that_is_not_understood_is_a_warning(tex, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(
+        pages.logger, "warning", lambda text, *rest, **_: warnings.append(text % rest)
+    )
+    node = nodes.math("", tex)
+    assert pages.typeset(node, display=True) == f"<code>{escape(tex)}</code>"
+    [warning] = warnings
+    assert warning.startswith("formula: ") and warning.endswith(tex)
+
+
+def styles_of(page):
+    """Give what a browser computes for a page's elements, one of each kind, and for
+    what stands before and after them."""
+    return page.evaluate("""() => {
+        const kind = (element) => element.tagName + element.className;
+        const elements = document.querySelectorAll("body *:not(math *)");
+        const kinds = new Map([...elements].map((element) =>
+            [kind(element.parentElement) + kind(element), element]));
+        const computed = (element, part) => {
+            const style = getComputedStyle(element, part);
+            return [...style].sort().map((name) => style.getPropertyValue(name)).join();
+        };
+        return [...kinds].map(([name, element]) => [
+            name, ...[null, "::before", "::after"].map((p) => computed(element, p))]);
+    }""")
+
+
 @pytest.mark.parametrize(
-    ("tex", "expected"),
-    [
-        ("x_i^2", "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup>"),
-        (r"\frac{1}{2}", "<mfrac><mn>1</mn><mn>2</mn></mfrac>"),
-        (r"\sqrt[3]x", "<mroot><mi>x</mi><mn>3</mn></mroot>"),
-        (r"\mathbf{W}", "<mi>𝐖</mi>"),
-        (r"\mathbb R", "<mi>ℝ</mi>"),
-        (r"\text{a < b}", "<mtext>a\N{NO-BREAK SPACE}&lt;\N{NO-BREAK SPACE}b</mtext>"),
-        (r"\Phi", '<mi mathvariant="normal">Φ</mi>'),
-        ("f'(a)", "′"),
-        (r"\begin{cases} 1 & x \\ 0 \end{cases}", "<mtd><mn>0</mn></mtd>"),
-        (r"a &= b \\ &= c", '<mtable class="tex-aligned" displaystyle="true">'),
-    ],
+    ("name", "theme"),
+    [("book/index", "light"), ("notebooks/02_softmax_regression", "dark")],
 )
-def test_tex_becomes_mathml(tex, expected):
-    assert expected in mathml(tex)
-
-
-def test_limits_stand_under_in_display_only():
-    for tex in r"\sum_{i=1}^N x_i", r"\max_k z_k":
-        assert "<munder" in mathml(tex, display=True)
-        assert "<munder" not in mathml(tex)
-        assert "<munder" not in mathml(rf"\frac{{{tex}}}{{2}}", display=True)
-
-
-def spaces(tex):
-    """Give the width of each space of a formula, in eighteenths of an em."""
-    return [round(18 * float(w)) for w in re.findall(r'width="(.*?)em"', mathml(tex))]
-
-
-def test_spaces_are_those_of_the_texbook():
-    assert spaces("a + b") == [4, 4]
-    assert spaces("a = b") == [5, 5]
-    assert spaces("-a") == spaces("(-a)") == spaces("a/b") == spaces("f(a)") == []
-    assert spaces("a = -b") == [5, 5]
-    assert spaces(r"\log y") == [3] and spaces(r"\log(y)") == []
-    assert spaces("x_{i+1}") == [] and spaces("x, y") == [3]
-    assert spaces(r"a \quad b \, c") == [18, 3]
-
-
-@pytest.mark.parametrize(
-    "tex",
-    [
-        r"\foo", "{a", "a}", "x^2^3", r"\left( a", r"\begin{foo} a \end{foo}",
-        r"\begin{cases} a", r"\frac{1}", "x^", r"\text{a", r"a \end{cases}",
-    ],
-)  # fmt: skip
-def test_tex_that_is_not_understood_is_an_error(tex):
-    with pytest.raises(TexError):
-        mathml(tex)
+def test_what_styles_leave_out_no_page_misses(book, browser, name, theme):
+    whole = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme"
+    whole = (whole / "static/styles/pydata-sphinx-theme.css").read_text("utf-8")
+    styles = book / "_static" / "styles" / "pydata-sphinx-theme.css"
+    assert 3 * styles.stat().st_size < len(whole)
+    seen = []
+    for routed in (False, True):
+        page = browser.new_page(viewport=LAPTOP, color_scheme=theme)
+        page.route(
+            "**/lab.js*", lambda route: route.abort()
+        )  # they come when they come
+        if routed:
+            page.route(
+                "**/pydata-sphinx-theme.css*",
+                lambda route: route.fulfill(body=whole, content_type="text/css"),
+            )
+        page.goto((book / f"{name}.html").as_uri())
+        page.wait_for_load_state("networkidle")
+        seen.append(styles_of(page))
+        page.close()
+    assert seen[0] == seen[1]
 
 
 def test_headings_go_down_one_level_at_a_time(book):

@@ -7,21 +7,24 @@ size of its pictures stand in the page, and assistive technology stumbles no mor
 
 import re
 from functools import cache
+from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pydata_sphinx_theme
 import sphinxext.opengraph
+import stylesheets
 from bs4 import BeautifulSoup
 from docutils import nodes
+from math_core import LatexError, LatexToMathML
 from math_font import write_font
-from mathml import TexError, mathml
 from PIL import Image
 from sphinx.jinja2glue import BuiltinTemplateLoader
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
+FORMULAS = LatexToMathML(annotation=True, fancy_error=False)
 ICONS = "theme/pydata_sphinx_theme/static/scripts/fontawesome.js"
 
 # What the theme puts on every page, and the selector of what on the page uses it. The
@@ -176,6 +179,8 @@ class Pages(BuiltinTemplateLoader):
         html = super().render(template, context)
         if not template.endswith(".html") or "<body" not in html:
             return html
+        # Names, punctuation and spaces have the colour of their surroundings.
+        html = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", html)
         page = BeautifulSoup(html, "html.parser")
         drop_what_is_unused(page)
         draw_icons(page)
@@ -186,11 +191,15 @@ class Pages(BuiltinTemplateLoader):
 
 def typeset(node, display):
     """Turn a formula's node into MathML; what is not understood is a warning."""
+    tex = node.astext()
+    # The font draws a prime small and high already: it is no superscript.
+    primed = tex.replace("'", r"{\prime}")
     try:
-        return mathml(node.astext(), display=display)
-    except TexError as error:
-        logger.warning("formula: %s: %s", error, node.astext(), location=node)
-        return f"<code>{node.astext()}</code>"
+        html = FORMULAS.convert_with_local_state(primed, displaystyle=display)
+    except LatexError as error:
+        logger.warning("formula: %s: %s", error, tex, location=node)
+        return f"<code>{escape(tex)}</code>"
+    return html.replace(escape(primed, quote=False), escape(tex, quote=False))
 
 
 def visit_inline(self, node):
@@ -213,10 +222,12 @@ def visit_block(self, node):
     raise nodes.SkipNode
 
 
-def add_font(app, error):
-    """Put the font for formulas beside the style that names it."""
+def finish(app, error):
+    """Put the font for formulas beside the style that names it; shrink all styles."""
     if not error and app.builder.format == "html":
-        write_font(Path(app.outdir) / "_static" / "math.woff")
+        static = Path(app.outdir) / "_static"
+        write_font(static / "math.woff")
+        stylesheets.shrink(static)
 
 
 def describe(doctree, *_):
@@ -259,6 +270,6 @@ def setup(app):
     app.connect("config-inited", set_addresses)
     # Its own descriptions stop in the middle of a word or a formula.
     sphinxext.opengraph.get_description = describe
-    app.connect("build-finished", add_font)
+    app.connect("build-finished", finish)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
