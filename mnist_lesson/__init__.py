@@ -1,11 +1,12 @@
 """The helper package of *Recognize Digits*, small enough to read in one sitting.
 
 In reading order: `idx` reads the files, `download` fetches them, `data` scales their
-pixels, `models` has the classifiers, `events` and `devices` are what is told of a
-training run and where it computes, `inference` asks a model for its answers,
-`checkpoints` keeps what was learned, `training` teaches, `plotting` shows how that
-goes. Companions: `figures` draws the networks, `handwriting` turns a photo into a digit
-like MNIST's, `checks` looks at the solutions of exercises.
+pixels, `models` has the classifiers, `augmentation` bends digits like rubber, `events`
+and `devices` are what is told of a training run and where it computes, `inference` asks
+a model for its answers, `checkpoints` keeps what was learned, `training` teaches,
+`plotting` shows how that goes, `showing` what it is about. Companions: `figures` draws
+the networks, `handwriting` turns a photo into a digit like MNIST's, `checks` looks at
+the solutions of exercises.
 """
 
 import importlib
@@ -13,20 +14,16 @@ from typing import TYPE_CHECKING
 
 from . import checks
 from ._picture import HandwritingError, example_picture
+from .augmentation import RandomDistortion
 from .data import MEAN, STD, Digits, Mnist, load_mnist, to_input
 from .devices import pick_device
 from .download import DataError
 from .events import EndEpoch, EndIteration, Evaluation, History
 from .idx import IdxError, read_idx, write_idx
 from .inference import Recognition, recognize
-from .models import (
-    LeNet,
-    LeNet5,
-    MultilayerPerceptron,
-    RandomDistortion,
-    SoftmaxRegression,
-)
-from .plotting import CostLogger, CostPlotter, show_digits, show_maps, show_recognition
+from .models import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
+from .plotting import CostLogger, CostPlotter
+from .showing import show_digits, show_maps, show_recognition
 from .training import Trainer
 
 __all__ = [

@@ -5,7 +5,6 @@ All take images as `to_input` makes them, float32 (N, 1, 28, 28), and return log
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -183,64 +182,3 @@ class PartlyConnected(nn.Module):
         """(N, 6, 14, 14) → (N, 16, 10, 10)."""
         pairs = zip(self.maps, self.INPUTS, strict=True)
         return torch.cat([conv(x[:, inputs]) for conv, inputs in pairs], dim=1)
-
-
-class RandomDistortion(nn.Module):
-    """Augmentation as a layer: while training, it bends each image anew, like rubber.
-
-    The pixel at (x, y) is fetched from A (x, y) + t + d(x, y). A is the unit matrix
-    with a random number added to each of its four entries, which turns, stretches and
-    slants the image; t moves it; d moves every part of it a little differently. What
-    comes in from outside is paper. Like dropout, it does nothing while the model is
-    evaluated.
-
-    Parameters
-    ----------
-    bend
-        The random entries of A lie between this and its negative.
-    shift
-        The largest t to each side, in pixels.
-    wobble
-        The largest d to each side, in pixels, at the 5x5 points where it is drawn; it
-        is interpolated between them.
-
-    Source: the idea of elastic distortions is from Simard, Steinkraus and Platt 2003,
-    https://doi.org/10.1109/ICDAR.2003.1227801.
-    """
-
-    POINTS = (5, 5)
-
-    def __init__(self, bend: float = 0.1, shift: float = 1.0, wobble: float = 1.2):
-        super().__init__()
-        self.bend, self.shift, self.wobble = bend, shift, wobble
-
-    def extra_repr(self) -> str:
-        """Tell one distortion from another."""
-        return f"bend={self.bend}, shift={self.shift}, wobble={self.wobble}"
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, 1, H, W) → the same shape; interpolated between pixels."""
-        if not self.training:
-            return x
-        pixel = 2 / x.shape[-1]  # affine_grid counts from -1 to 1 across the image
-        like: dict[str, Any] = {"dtype": x.dtype, "device": x.device}
-
-        def noise(*shape: int) -> torch.Tensor:
-            return 2 * torch.rand(len(x), *shape, **like) - 1
-
-        largest = torch.tensor([self.bend, self.bend, pixel * self.shift], **like)
-        places = nn.functional.affine_grid(
-            torch.eye(2, 3, **like) + largest * noise(2, 3),
-            list(x.shape),
-            align_corners=False,
-        )
-        moves = nn.functional.interpolate(
-            pixel * self.wobble * noise(2, *self.POINTS),
-            x.shape[-2:],
-            mode="bicubic",
-            align_corners=True,
-        )
-        places = places + moves.permute(0, 2, 3, 1)
-        # grid_sample fills up with 0, which is then paper.
-        ink = nn.functional.grid_sample(x - PAPER, places, align_corners=False)
-        return ink + PAPER

@@ -1,4 +1,4 @@
-"""See how a training run goes, and what it led to."""
+"""See how a training run goes, as a plot or in words."""
 
 import io
 import math
@@ -6,17 +6,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
-import torch
 
 from ._system import in_notebook, whole_file
-from ._values import home_path, real_number, to_array, whole_number
-from .data import Digits
+from ._values import home_path, real_number
 from .events import EndEpoch, EndIteration, Evaluation
-from .inference import Recognition
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from ._figure import Figure
@@ -25,7 +22,6 @@ EVERY = 100  # batches between two readings of the cost
 DRAWING_SHARE = 0.04  # of the time that passes, at most, goes into redrawing
 EXPLODED = 20  # times the first value: above, the axis becomes logarithmic
 LARGEST = 1e100  # what is beyond, Matplotlib can't place
-MOST_PICTURES = 1_000  # side by side
 # How the names of Matplotlib's backends begin that show figures in a notebook.
 IN_NOTEBOOK = ("inline", "widget", "ipympl", "notebook", "nbagg", "module://")
 BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
@@ -334,184 +330,9 @@ class CostLogger:
         stream.flush()
 
 
-def show_digits(
-    images: np.ndarray | torch.Tensor,
-    titles: Iterable[object] | None = None,
-    *,
-    columns: int = 10,
-) -> "Figure":
-    """Draw digits side by side.
-
-    Parameters
-    ----------
-    images
-        Grey levels from 0 to 255, (N, 28, 28), array or tensor; dark ink is drawn on
-        light paper. One image, (28, 28), will do, and so will `Digits`.
-    titles
-        What to write above each; N of anything.
-    columns
-        How many to draw in a row.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        As the last expression of a cell, it is shown.
-    """
-    stack = _stack("images", images)
-    if not np.isfinite(stack).all():
-        raise ValueError("images must be grey levels from 0 to 255, not nan or inf")
-    low, high = stack.min(), stack.max()
-    if stack.dtype.kind in "iu":
-        levels = 0 <= low and high <= 255
-    else:  # floats may run over a little where they were resized
-        levels = high > 3 or not stack.any()
-    if not levels:
-        raise ValueError(
-            "images must be grey levels from 0 to 255, but these lie between "
-            f"{low:.3g} and {high:.3g}; undo their scaling first"
-        )
-    look = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
-    return _side_by_side("images", stack, titles, columns, **look)
-
-
-def show_maps(
-    maps: np.ndarray | torch.Tensor | Iterable[np.ndarray | torch.Tensor],
-    titles: Iterable[object] | None = None,
-    *,
-    columns: int = 10,
-) -> "Figure":
-    """Draw weights or feature maps side by side: blue below 0, white 0, red above.
-
-    Parameters
-    ----------
-    maps
-        Numbers (N, height, width), array or tensor; all share one scale. What is not
-        finite is left grey.
-    titles
-        What to write above each; N of anything.
-    columns
-        How many to draw in a row.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        As the last expression of a cell, it is shown.
-    """
-    stack = np.ma.masked_invalid(_stack("maps", maps).astype(np.float64))
-    limit = float(abs(stack).max() or 1)
-    look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-    figure = _side_by_side("maps", stack, titles, columns, **look)
-    for image in (image for axes in figure.axes for image in axes.images):
-        image.set_cmap(image.get_cmap().with_extremes(bad="gray"))
-    return figure
-
-
-def show_recognition(recognition: Recognition) -> "Figure":
-    """Draw what a model was shown beside the probabilities it gave.
-
-    Parameters
-    ----------
-    recognition
-        A `Recognition`.
-    """
-    if not isinstance(recognition, Recognition):
-        raise ValueError(
-            "recognition must be what recognize gives, a Recognition, "
-            f"not a {type(recognition).__name__}"
-        )
-    [image] = _stack("a recognition's image", recognition.image)[:1]
-    probabilities = to_array(recognition.probabilities)
-    if probabilities.shape != (10,) or probabilities.dtype.kind not in "biuf":
-        raise ValueError(
-            "a recognition's probabilities must be ten numbers, "
-            f"not {probabilities.dtype} {probabilities.shape}"
-        )
-    figure, [[left, right]] = _figure((6, 2.6), 1, 2)
-    left.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-    left.set(title="what the model sees", xticks=[], yticks=[])
-    colors = [ORANGE if d == recognition.label else BLUE for d in range(10)]
-    right.bar(range(10), probabilities, color=colors)
-    right.set(title=f"its answer: {recognition.label}", xlabel="digit")
-    right.set(ylabel="probability", ylim=(0, 1), xticks=range(10))
-    return figure
-
-
-def _stack(name: str, pictures: Any) -> np.ndarray:
-    """Give pictures as numbers (N, height, width), in whatever form they come."""
-    if isinstance(pictures, Digits):
-        pictures = pictures.images
-    elif isinstance(pictures, Iterable) and not hasattr(pictures, "shape"):
-        pictures = list(pictures)
-    try:
-        stack = to_array(pictures)
-    except Exception as error:
-        reason = str(error).split(". ")[0]
-        raise ValueError(
-            f"{name} must be numbers (N, height, width), all of one size: {reason}"
-        ) from error
-    if stack.ndim == 2:
-        stack = stack[None]
-    elif stack.ndim == 4 and stack.shape[1] == 1:
-        stack = stack[:, 0]  # one channel, as networks take and give it
-    if stack.dtype.kind not in "biuf" or stack.ndim != 3 or stack.size == 0:
-        found = f"{stack.dtype} {stack.shape}" if stack.ndim else repr(pictures)
-        raise ValueError(
-            f"{name} must be numbers (N, height, width) with N > 0, not {found}"
-        )
-    if len(stack) > MOST_PICTURES:
-        raise ValueError(
-            f"{len(stack):,} {name} are too many to draw; choose {MOST_PICTURES:,} of "
-            f"them or fewer, as in {name}[:100]"
-        )
-    return stack
-
-
-def _side_by_side(
-    name: str,
-    stack: np.ndarray,
-    titles: Iterable[object] | None,
-    columns: int,
-    **look: Any,
-) -> "Figure":
-    """Draw pictures in rows."""
-    if isinstance(titles, torch.Tensor):
-        titles = to_array(titles)  # its numbers, not "tensor(7)"
-    try:
-        words = [""] * len(stack) if titles is None else [*map(str, titles)]
-    except TypeError:
-        raise ValueError(
-            f"titles must be one for each of the {name}, not {titles!r}"
-        ) from None
-    if len(words) != len(stack):
-        raise ValueError(
-            f"there are {len(words)} titles for {len(stack)} {name}; "
-            f"give a title to each, or none, not {len(words)} in all"
-        )
-    columns = min(whole_number("columns", columns, 1), len(stack))
-    rows = math.ceil(len(stack) / columns)
-    height = 1.0 if any(words) else 0.75
-    figure, grid = _figure((0.75 * columns, height * rows), rows, columns)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, picture, title in zip(grid.flat, stack, words, strict=False):
-        axes.imshow(picture, **look)
-        axes.set_title(title, fontsize=12, pad=3)
-    return figure
-
-
 def _judged(evaluation: Evaluation) -> str:
     """Say cost and accuracy in words."""
     return f"cost {_brief(evaluation.cost)}, accuracy {100 * evaluation.accuracy:.1f} %"
-
-
-def _figure(
-    size: tuple[float, float], rows: int, columns: int
-) -> "tuple[Figure, np.ndarray]":
-    """Make a figure for a cell's last expression."""
-    from ._figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def _show_here() -> None:

@@ -7,11 +7,9 @@ from mnist_lesson import (
     LeNet,
     LeNet5,
     MultilayerPerceptron,
-    RandomDistortion,
     SoftmaxRegression,
     models,
 )
-from mnist_lesson.data import PAPER
 
 
 def images(count=3):
@@ -133,67 +131,3 @@ def test_c3_sees_the_maps_of_the_papers_table():
     assert connections.sum() == 60  # 60 kernels of 25 weights, and 16 biases: 1,516
     assert connections.sum(dim=1).tolist() == [3] * 6 + [4] * 9 + [6]
     assert connections.sum(dim=0).tolist() == [10] * 6  # each map is used ten times
-
-
-def test_augmentation_happens_only_while_training():
-    layer = RandomDistortion()
-    assert not list(layer.parameters())
-    assert torch.equal(layer.eval()(images()), images())
-    x = images()
-    torch.manual_seed(0)
-    once, again = layer.train()(x), layer(x)
-    assert once.shape == x.shape and once.dtype == torch.float32
-    assert not torch.equal(once, x) and not torch.equal(once, again)
-    torch.manual_seed(0)
-    assert torch.equal(layer(x), once)
-
-
-def test_augmentation_without_change_is_none():
-    layer = RandomDistortion(bend=0, shift=0, wobble=0)
-    assert torch.allclose(layer(images()), images(), atol=1e-5)
-
-
-def test_augmentation_moves_ink_and_brings_in_paper():
-    """A dot in the middle of the paper lands at most `shift` pixels away, each way."""
-    x = torch.full((500, 1, 28, 28), PAPER)
-    x[:, :, 13:15, 13:15] += 2
-    torch.manual_seed(0)
-    moved = RandomDistortion(bend=0, shift=2, wobble=0)(x) - PAPER
-    assert torch.allclose(moved[:, :, 0], torch.zeros(500, 1, 28), atol=1e-6)
-    mass = moved.sum(dim=(1, 2, 3))
-    assert torch.allclose(mass, torch.full((500,), 8.0), atol=1e-3)
-    for dim in (2, 3):
-        places = torch.arange(28.0).reshape((28, 1) if dim == 2 else (1, 28))
-        centre = (moved * places).sum(dim=(1, 2, 3)) / mass - 13.5
-        assert centre.abs().max() <= 2.001
-        assert centre.min() < -1.8 and centre.max() > 1.8
-
-
-def test_augmentation_bends_as_the_matrix_says():
-    """With the random numbers known, each pixel is the one that A (x, y) + t names."""
-    torch.manual_seed(0)
-    a, b, c, d = (torch.rand(1, 2, 3)[0, :, :2] * 2 - 1).flatten() * 0.1
-    x = torch.full((1, 1, 29, 29), PAPER)
-    x[0, 0, 14, 24] += 2  # ten pixels to the right of the middle
-    torch.manual_seed(0)
-    bent = RandomDistortion(bend=0.1, shift=0, wobble=0)(x)[0, 0] - PAPER
-    rows, columns = torch.meshgrid(*2 * [torch.arange(29.0)], indexing="ij")
-    u, v = columns - 14, rows - 14  # where each output pixel is, from the middle
-    fetched = torch.stack([(1 + a) * u + b * v, c * u + (1 + d) * v])
-    far = (fetched - torch.tensor([10.0, 0.0])[:, None, None]).abs()
-    expected = 2 * (1 - far).clamp(min=0).prod(dim=0)  # bilinear, of a dot of 2
-    assert expected.max() > 0.5
-    assert torch.allclose(bent, expected, atol=1e-3)
-
-
-def test_augmentation_wobbles_each_part_differently():
-    """At the 5x5 points the moves are the random numbers, and smooth between them."""
-    ramp = torch.arange(29.0).expand(1, 1, 29, 29) - 1  # a pixel's value is its column
-    torch.manual_seed(0)
-    torch.rand(1, 2, 3)
-    drawn = 1.5 * (2 * torch.rand(1, 2, 5, 5)[0, 0] - 1)
-    torch.manual_seed(0)
-    moved = RandomDistortion(bend=0, shift=0, wobble=1.5)(ramp)[0, 0] - ramp[0, 0]
-    points = moved[::7, ::7]  # without the outer ones, which fetch from beyond the edge
-    assert torch.allclose(points[1:-1, 1:-1], drawn[1:-1, 1:-1], atol=1e-3)
-    assert moved[2:-2, 2:-2].diff(dim=1).abs().max() < 1
