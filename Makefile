@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN = .venv/bin
 INSTALLED = .venv/installed
+# Side by side on as many cores as there are, up to four; one after the other in a file.
+PARALLEL = -n auto --maxprocesses=4 --dist=loadfile
 
 # One chapter alone is named by its file, its number or its title: 07_lenet, 7, lenet.
 ifdef CHAPTER
@@ -45,10 +47,10 @@ book: $(INSTALLED)
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --nbval $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --nbval $(ARGS)
 
 notebooks: $(INSTALLED)
-	$(BIN)/python -m pytest --nbval $(or $(CHAPTERS),notebooks) $(ARGS)
+	$(BIN)/python -m pytest $(if $(CHAPTERS),,$(PARALLEL) )--nbval $(or $(CHAPTERS),notebooks) $(ARGS)
 
 rehearse: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_rehearsal.py --rehearse $(ARGS)

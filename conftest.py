@@ -32,6 +32,10 @@ def pytest_configure(config):
     """Prepare the environment, which the notebooks' kernels inherit."""
     # What tests read from programs in Python is UTF-8, also where Windows' pages rule.
     os.environ["PYTHONIOENCODING"] = "utf-8"
+    if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+        # Threads that wait for each other's cores are slower than one alone.
+        threads = max(1, (os.cpu_count() or 1) // int(workers))
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     if config.getoption("--sample"):
         os.environ.pop("MNIST_LESSON_DATA", None)
         # An empty cache, on Linux, on a Mac (HOME) and on Windows …

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._system import whole_file
+from ._system import atomic_write
 from .data import Digits
 from .events import EndEpoch, Evaluation, History
 
@@ -251,7 +251,7 @@ def _write(path: Path, content: bytes | memoryview) -> None:
     """Write a file whole, or say why it cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
         raise OSError(

@@ -44,7 +44,7 @@ LARGEST = 50_000_000  # bytes in a file at most, before and after unzipping
 
 
 class DataError(RuntimeError):
-    """MNIST is not to be had: what was tried, and what to do."""
+    """MNIST cannot be loaded: what was tried, and what to do."""
 
 
 def cache_folder() -> Path:

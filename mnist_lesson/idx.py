@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._system import whole_file
+from ._system import atomic_write
 from ._values import home_path, to_array
 
 TYPES: dict[int, np.dtype] = {
@@ -36,7 +36,7 @@ CHUNK = 1 << 20  # bytes decompressed at a time, at most
 
 
 class IdxError(ValueError):
-    """A damaged or foreign file: which one, what was expected and what was found."""
+    """Not a valid IDX file: which one, what was expected and what was found."""
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
@@ -113,7 +113,7 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     if max(array.shape, default=0) >= 2**32:
         raise IdxError(f"{path}: IDX sizes have 32 bits; {array.shape} has larger ones")
     header = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         if path.suffix.lower() == ".gz":
             # No name and no time in the gzip header: equal arrays make equal files.
             with gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped:

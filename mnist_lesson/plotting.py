@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
 
-from ._system import in_notebook, whole_file
+from ._system import atomic_write, in_notebook
 from ._values import home_path, real_number
 from .events import EndEpoch, EndIteration, Evaluation
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from ._figure import Figure
 
-EVERY = 100  # batches between two readings of the cost
-DRAWING_SHARE = 0.04  # of the time that passes, at most, goes into redrawing
+LOG_INTERVAL = 100  # batches between two readings of the cost
+MAX_DRAW_FRACTION = 0.04  # of the time that passes, at most, goes into redrawing
 EXPLODED = 20  # times the first value: above, the axis becomes logarithmic
 LARGEST = 1e100  # what is beyond, Matplotlib can't place
 # How the names of Matplotlib's backends begin that show figures in a notebook.
@@ -105,7 +105,7 @@ class CostPlotter:
                 raise ValueError(
                     f"{path}: the picture is a PNG; name it {path.stem}.png"
                 )
-            with whole_file(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(self._draw())
         elif in_notebook():
             self._show()
@@ -142,7 +142,7 @@ class CostPlotter:
         self._place, self._run = place, cell or self._run
 
         if isinstance(event, EndIteration):
-            if event.step % EVERY:
+            if event.step % LOG_INTERVAL:
                 return
             cost = event.cost
             self.append(self.titles[0], event.step, cost)
@@ -158,7 +158,7 @@ class CostPlotter:
             start = time.perf_counter()
             self.plot()
             end = time.perf_counter()
-            self._rest_until = end + (end - start) * (1 / DRAWING_SHARE - 1)
+            self._rest_until = end + (end - start) * (1 / MAX_DRAW_FRACTION - 1)
 
     def _show(self) -> None:
         """Draw in the notebook, always in the same place while the same cell runs."""
@@ -316,7 +316,7 @@ class CostLogger:
         """Follow a training run; see `Trainer.fit`."""
         stream = self._stream or sys.stdout
         if isinstance(event, EndIteration):
-            if event.batch % EVERY:
+            if event.batch % LOG_INTERVAL:
                 return
             stream.write(
                 f"epoch {event.epoch}, batch {event.batch}: cost {_brief(event.cost)}, "

@@ -471,7 +471,7 @@ print("history", len(history), history[-1].validation)
 
 
 def run(folder, pause=0.01):
-    """Start a training that rests so long after each batch, from epoch 1 on."""
+    """Start a training run that rests so long after each batch, from epoch 1 on."""
     return subprocess.Popen(
         [sys.executable, "-c", TRAIN, folder, str(pause)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",

@@ -84,7 +84,7 @@ class serve:
 
 
 def sentence():
-    """Load on a machine where MNIST is not to be had; give the one warning's words."""
+    """Load on a machine where MNIST cannot be loaded; give the one warning's words."""
     failed = []
     with (
         warnings.catch_warnings(record=True) as caught,

@@ -25,7 +25,7 @@ from mnist_lesson import (
 
 
 def training(epochs=2, batches=250, validation=True):
-    """The events of a training, with costs that say where they come from."""
+    """The events of a training run, with costs that say where they come from."""
     for epoch in range(epochs):
         for batch in range(batches):
             step = epoch * batches + batch

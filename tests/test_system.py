@@ -2,17 +2,17 @@
 
 import pytest
 
-from mnist_lesson._system import in_notebook, whole_file
+from mnist_lesson._system import atomic_write, in_notebook
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path):
     path = tmp_path / "file"
     path.write_text("old", "utf-8")
-    with pytest.raises(ZeroDivisionError), whole_file(path) as temporary:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as temporary:
         temporary.write_text("half", "utf-8")
         _ = 1 / 0
     assert path.read_text("utf-8") == "old"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new", "utf-8")
         assert path.read_text("utf-8") == "old"
     assert path.read_text("utf-8") == "new"
@@ -22,12 +22,15 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
 def test_errors_name_the_file_that_was_meant(tmp_path):
     """Not the temporary one, whose name nobody knows."""
     (tmp_path / "folder" / "below").mkdir(parents=True)
-    with pytest.raises(OSError) as caught, whole_file(tmp_path / "folder") as temporary:
+    with (
+        pytest.raises(OSError) as caught,
+        atomic_write(tmp_path / "folder") as temporary,
+    ):
         temporary.touch()
     assert str(tmp_path / "folder") in str(caught.value)
     assert ".folder-" not in str(caught.value)
     with pytest.raises(FileNotFoundError, match=r"make the folder .*nowhere first"):
-        with whole_file(tmp_path / "nowhere" / "file"):
+        with atomic_write(tmp_path / "nowhere" / "file"):
             pass
 
 

@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from mnist_lesson import DataError, load_mnist
-from mnist_lesson._system import whole_file
+from mnist_lesson._system import atomic_write
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
             execute(notebook, path)
         clean(notebook)
         nbformat.validate(notebook)
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             nbformat.write(notebook, temporary)
 
 

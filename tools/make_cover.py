@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from mnist_lesson import LeNet, Trainer, example_picture, load_mnist, recognize
-from mnist_lesson._system import whole_file
+from mnist_lesson._system import atomic_write
 
 COVER = Path(__file__).parents[1] / "book" / "_static" / "cover.png"
 
@@ -40,7 +40,7 @@ def main() -> None:
     right.set(xticks=range(10), xlabel="digit", ylabel="probability", ylim=(0, 1))
     right.spines[["top", "right"]].set_visible(False)
     COVER.parent.mkdir(exist_ok=True)
-    with whole_file(COVER) as temporary:
+    with atomic_write(COVER) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from mnist_lesson import Digits, Trainer, load_mnist
-from mnist_lesson._system import whole_file
+from mnist_lesson._system import atomic_write
 from tools.results import MODELS, PROTOCOL
 
 LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
@@ -91,7 +91,7 @@ def choose(test: Digits, models: dict[str, nn.Module]) -> Digits:
 
 def write(path: Path, about: str, content: dict | list) -> None:
     """Write a script that defines what its name says; a line for each long text."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(
             f"/* {about} */\n"
             f'lab.define("{path.stem}", {json.dumps(content, indent=1)});\n',

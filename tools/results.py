@@ -34,7 +34,7 @@ from mnist_lesson import (
     Trainer,
     load_mnist,
 )
-from mnist_lesson._system import whole_file
+from mnist_lesson._system import atomic_write
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
@@ -292,13 +292,13 @@ def time_epochs(mnist) -> dict:
 def save(results: dict) -> None:
     """Write what is known so far."""
     RESULTS.parent.mkdir(exist_ok=True)
-    with whole_file(RESULTS) as temporary:
+    with atomic_write(RESULTS) as temporary:
         temporary.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
 
 
 def fill(page: Path, results: dict) -> None:
     """Write the tables of a page or a chapter anew."""
-    with whole_file(page) as temporary:
+    with atomic_write(page) as temporary:
         if page.suffix == ".md":
             temporary.write_text(filled(page.read_text("utf-8"), results), "utf-8")
         else:

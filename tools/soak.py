@@ -59,7 +59,7 @@ from mnist_lesson import (
     read_idx,
     write_idx,
 )
-from mnist_lesson._system import whole_file
+from mnist_lesson._system import atomic_write
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "results" / "soak.json"
@@ -158,7 +158,7 @@ def keep(parts: dict[str, Part]) -> None:
         if name in FILES:
             figures[name]["slowest, seconds"] = round(part.slowest, 2)
             figures[name]["memory, MB"] = round(part.memory)
-    with whole_file(FIGURES) as temporary:
+    with atomic_write(FIGURES) as temporary:
         temporary.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 

@@ -30,7 +30,7 @@ ICONS = "theme/pydata_sphinx_theme/static/scripts/fontawesome.js"
 # What the theme puts on every page, and the selector of what on the page uses it. The
 # empty selector matches nothing: thebe comes from another host, fontawesome.js weighs
 # 1.5 MB, and search.html has the search's own scripts.
-USERS = {
+NEEDED_BY = {
     "thebe": "",
     "THEBE": "",
     "kernelName": "",
@@ -105,7 +105,7 @@ def drop_what_is_unused(page):
         source = tag.get("src") or tag.get("href") or f"{tag.get('type')} {tag.string}"
         unused = any(
             word in source and not (selector and page.select_one(selector))
-            for word, selector in USERS.items()
+            for word, selector in NEEDED_BY.items()
         )
         if unused or tag.get("rel") == ["preload"]:
             tag.decompose()

@@ -16,7 +16,7 @@
       constructor() {
         this.weights = new Float32Array(10 * PIXELS); // one template after the other
         this.biases = new Float32Array(10);
-        this.slope = new Float64Array(10 * PIXELS); // the weights' gradient, kept between steps
+        this.gradient = new Float64Array(10 * PIXELS); // of the cost by the weights, kept between steps
         this.logits = new Float64Array(10);
       }
 
@@ -33,10 +33,10 @@
       /* One step of gradient descent on the images named by `rows`: W -= rate dC/dW, and
          likewise b. Returns their mean cost before the step. */
       step(inputs, labels, rows, rate) {
-        const { weights, biases, slope } = this;
-        const biasSlope = new Float64Array(10);
+        const { weights, biases, gradient } = this;
+        const biasGradient = new Float64Array(10);
         let cost = 0;
-        slope.fill(0);
+        gradient.fill(0);
         for (const n of rows) {
           const z = this.score(inputs, n);
           const logSum = logSumExp(z);
@@ -44,12 +44,12 @@
           for (let i = 0; i < 10; i++) {
             // y - l: probability minus truth
             const dz = (Math.exp(z[i] - logSum) - (i === labels[n])) / rows.length;
-            for (let j = 0; j < PIXELS; j++) slope[PIXELS * i + j] += dz * inputs[PIXELS * n + j];
-            biasSlope[i] += dz;
+            for (let j = 0; j < PIXELS; j++) gradient[PIXELS * i + j] += dz * inputs[PIXELS * n + j];
+            biasGradient[i] += dz;
           }
         }
-        for (let k = 0; k < weights.length; k++) weights[k] -= rate * slope[k];
-        for (let i = 0; i < 10; i++) biases[i] -= rate * biasSlope[i];
+        for (let k = 0; k < weights.length; k++) weights[k] -= rate * gradient[k];
+        for (let i = 0; i < 10; i++) biases[i] -= rate * biasGradient[i];
         return cost;
       }
 
