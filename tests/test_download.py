@@ -1,8 +1,6 @@
 """Mirrors, proxies and networks as they are, all on this machine's own ports."""
 
-import functools
 import gzip
-import http.server
 import os
 import select
 import socket
@@ -15,6 +13,7 @@ import warnings
 
 import pooch
 import pytest
+from server import served
 
 from mnist_lesson import DataError, download, load_mnist
 
@@ -52,35 +51,9 @@ def mirror(tmp_path, monkeypatch, nowhere, write_folder):
         plain.write_bytes(gzip.decompress((folder / f"{name}.gz").read_bytes()))
         monkeypatch.setitem(download.SHA256, name, pooch.file_hash(plain))
         plain.unlink()
-    with serve(folder) as url:
+    with served(folder) as url:
         monkeypatch.setattr(download, "MIRRORS", [url])
         yield folder
-
-
-class serve:
-    """Serve a folder on loopback, or let `answer` do what it likes with a request."""
-
-    def __init__(self, folder, answer=None):
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def log_message(self, *_):
-                pass
-
-            if answer:
-                do_GET = do_HEAD = do_CONNECT = answer
-
-        self.server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
-        )
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # a client that has hung up
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self.server.server_port}/"
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def sentence():
@@ -165,7 +138,7 @@ def test_settings_that_bar_the_way(nowhere, monkeypatch, variable, value, reason
 
 
 def test_a_proxy_that_wants_a_password(nowhere, monkeypatch):
-    with serve(".", lambda handler: handler.send_error(407)) as url:
+    with served(".", lambda handler: handler.send_error(407)) as url:
         monkeypatch.setattr(download, "MIRRORS", ["https://digits.invalid/"])
         monkeypatch.setenv("HTTPS_PROXY", url)
         assert f"407 Proxy Authentication Required; {SETTINGS}" in sentence()
@@ -173,7 +146,7 @@ def test_a_proxy_that_wants_a_password(nowhere, monkeypatch):
 
 def test_a_mirror_without_a_certificate(nowhere, monkeypatch):
     """A server that speaks no TLS, as some networks' login pages, or a wrong one."""
-    with serve(".") as url:
+    with served(".") as url:
         monkeypatch.setattr(download, "MIRRORS", [url.replace("http:", "https:")])
         assert "SSL" in (said := sentence()) and SETTINGS in said
 
@@ -194,14 +167,14 @@ def redirect(handler):
 
 @pytest.mark.parametrize("answer", [page, redirect])
 def test_a_network_that_wants_a_login(nowhere, monkeypatch, answer):
-    with serve(".", answer) as url:
+    with served(".", answer) as url:
         monkeypatch.setattr(download, "MIRRORS", [url])
         assert "a web page came instead; does this network want a login?" in sentence()
 
 
 @pytest.mark.parametrize("status", [403, 404, 503])
 def test_mirrors_that_refuse(nowhere, monkeypatch, status):
-    with serve(".", lambda handler: handler.send_error(status)) as url:
+    with served(".", lambda handler: handler.send_error(status)) as url:
         monkeypatch.setattr(download, "MIRRORS", [f"{url}a/", f"{url}b/"])
         said = sentence()
         assert f"{url}a/: {status}" in said and f"{url}b/: {status}" in said
@@ -240,7 +213,7 @@ def test_a_mirror_that_does_not_come_to_an_end(
 ):
     monkeypatch.setattr(download, "STALL_SECONDS", 1)
     [good] = download.MIRRORS
-    with serve(".", answer) as bad:
+    with served(".", answer) as bad:
         monkeypatch.setattr(download, "MIRRORS", [bad])
         start = time.monotonic()
         with pytest.raises(DataError, match=reason):
@@ -308,7 +281,7 @@ def test_the_next_mirror_when_one_is_wrong(
     for name in NAMES:
         content = (mirror / f"{name}.gz").read_bytes()
         (cut / f"{name}.gz").write_bytes(content[: len(content) // 2])
-    with serve(empty) as a, serve(other) as b, serve(cut) as c:
+    with served(empty) as a, served(other) as b, served(cut) as c:
         monkeypatch.setattr(download, "MIRRORS", [a, b, c])
         with pytest.raises(DataError) as caught:
             load_mnist(source="full")
@@ -440,7 +413,7 @@ def test_killed_while_downloading(nowhere, mirror):
             time.sleep(30)
 
     code = f"{PREPARE}\nload_mnist(source='full')"
-    with serve(mirror, slow) as url:
+    with served(mirror, slow) as url:
         process = subprocess.Popen([sys.executable, "-c", code, nowhere, url])
         assert started.wait(60)
         os.kill(process.pid, 9)  # on Windows, too

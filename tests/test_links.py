@@ -3,41 +3,31 @@
 No other host is: a proxy where nobody listens stands between.
 """
 
-import http.server
 import json
 import os
 import re
 import subprocess
-import threading
 from pathlib import Path
 
 import nbformat
 import pytest
+from server import served
 
 ROOT = Path(__file__).parents[1]
 NOBODY = "http://127.0.0.1:9"
 
 
-class Host(http.server.BaseHTTPRequestHandler):
-    """Has one page."""
-
-    def do_GET(self):
-        self.send_response(200 if self.path == "/here" else 404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_HEAD = do_GET
-
-    def log_message(self, *args):
-        pass
+def answer(request):
+    """Have one page."""
+    request.send_response(200 if request.path == "/here" else 404)
+    request.send_header("Content-Length", "0")
+    request.end_headers()
 
 
 @pytest.fixture(scope="module")
 def host():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(answer=answer) as address:
+        yield address.rstrip("/")
 
 
 def command():

@@ -1,14 +1,11 @@
 """The package as others get it: built, installed from an index, imported and typed."""
 
-import functools
-import http.server
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
-import threading
 import tomllib
 import venv
 import zipfile
@@ -17,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from server import served
 
 import mnist_lesson
 
@@ -100,15 +98,8 @@ def index(built):
     for path in built.glob("mnist_lesson-*"):
         shutil.copy(path, folder)
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Handler, directory=built)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/simple/"
-        server.shutdown()
+    with served(built) as address:
+        yield f"{address}simple/"
 
 
 @pytest.fixture

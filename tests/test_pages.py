@@ -5,10 +5,8 @@ what was asked for, and axe looks for what would keep people out.
 """
 
 import gzip
-import http.server
 import re
 import sys
-import threading
 from html import escape
 from importlib import resources
 from itertools import pairwise
@@ -18,6 +16,7 @@ from urllib.parse import urlsplit
 import pydata_sphinx_theme
 import pytest
 from docutils import nodes
+from server import served
 from test_book import BASE
 from test_book import PAGES as CHAPTERS
 from test_notebooks import ADDRESS, COLAB
@@ -33,48 +32,42 @@ PHONE = {"width": 360, "height": 740}
 LABS_IN = ["02_softmax_regression", "04_activations", "05_convolution", "06_pooling"]
 
 
-class Site(http.server.ThreadingHTTPServer):
-    """Serves a folder as GitHub Pages does: below the book's path, compressed.
+class Site:
+    """Answers as GitHub Pages does: below the book's path, compressed.
 
     Where nothing is, it sends 404.html. It counts the bytes, and notes what is missing.
     """
 
-    class RequestHandlerClass(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            name = self.path.partition("?")[0]
-            path, status = self.server.folder / name.removeprefix(BASE), 200
-            if not name.startswith(BASE) or not path.is_file():
-                if name not in self.server.absent:
-                    self.server.missing.append(name)
-                path, status = self.server.folder / "404.html", 404
-            body = path.read_bytes()
-            self.send_response(status)
-            if path.suffix not in (".png", ".woff"):
-                body = gzip.compress(body, 6)
-                self.send_header("Content-Encoding", "gzip")
-            self.send_header("Content-Type", self.guess_type(path))
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            self.server.sent[self.path] = len(body)
-
-        def log_message(self, *args):
-            pass
-
     def __init__(self, folder):
-        super().__init__(("127.0.0.1", 0), self.RequestHandlerClass)
         self.folder, self.sent, self.missing = folder, {}, []
         # What a test asks for to see that it is not there.
         self.absent = set()
-        self.address = f"http://127.0.0.1:{self.server_port}{BASE.rstrip('/')}"
+
+    def answer(self, request):
+        name = request.path.partition("?")[0]
+        path, status = self.folder / name.removeprefix(BASE), 200
+        if not name.startswith(BASE) or not path.is_file():
+            if name not in self.absent:
+                self.missing.append(name)
+            path, status = self.folder / "404.html", 404
+        body = path.read_bytes()
+        request.send_response(status)
+        if path.suffix not in (".png", ".woff"):
+            body = gzip.compress(body, 6)
+            request.send_header("Content-Encoding", "gzip")
+        request.send_header("Content-Type", request.guess_type(path))
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+        self.sent[request.path] = len(body)
 
 
 @pytest.fixture(scope="module")
 def site(book):
-    with Site(book) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+    site = Site(book)
+    with served(answer=lambda request: site.answer(request)) as address:
+        site.address = address.rstrip("/") + BASE.rstrip("/")
+        yield site
 
 
 @pytest.fixture

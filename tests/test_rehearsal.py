@@ -9,8 +9,6 @@ By default one chapter is rehearsed. --rehearse takes them all, on full MNIST an
 sample, with the newest packages and with the oldest that pyproject.toml allows.
 """
 
-import functools
-import http.server
 import json
 import os
 import re
@@ -18,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
 import tomllib
 import venv
@@ -29,6 +26,7 @@ import pooch
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from server import served
 
 from mnist_lesson import DataError, load_mnist
 
@@ -98,15 +96,8 @@ def internet(tmp_path_factory, pip):
     run(*git, "commit", "--no-verify", "--message=The checkout")
     run(*git, "update-server-info")
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Handler, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(folder) as address:
+        yield folder, address.rstrip("/")
 
 
 @pytest.fixture(scope="module")
