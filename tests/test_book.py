@@ -66,7 +66,6 @@ class Page(html.parser.HTMLParser):
 
 
 def test_every_page_is_there_and_no_other(book):
-    assert len(PAGES) == 16
     made = {
         path.relative_to(book).with_suffix("").as_posix()
         for path in book.rglob("*.html")
@@ -149,7 +148,6 @@ def test_everything_of_the_source_chapter_has_its_place():
     tables = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("| in the source |")
     assert [len(re.findall(r"^\| (?!where)", t, re.M)) for t in tables[1:]] == [23, 14]
     links = re.findall(r"\[([^]]+)\]\(([^)]+\.(?:ipynb|md))\)", "".join(tables[1:]))
-    assert len({file for _, file in links if "notebooks" in file}) == 10
     for heading, file in links:
         text = (ROOT / file).read_text("utf-8")
         if file.endswith(".ipynb"):

@@ -1,9 +1,9 @@
 /* What the labs share: figures that compute, in the page itself.
 
    A page holds a placeholder, <div data-lab="pooling">…</div>; what stands in it is for
-   readers without JavaScript. When it comes near the screen, labs/pooling.js is loaded
-   and draws into it. Scripts are loaded by script elements, not by fetch or as modules,
-   so that a book opened from a disk works, too. */
+   readers without JavaScript. When it comes near the screen, labs/pooling.js and
+   labs/pooling.css are loaded, and it draws into it. Scripts are loaded by script
+   elements, not by fetch or as modules, so that a book opened from a disk works, too. */
 "use strict";
 
 const lab = (() => {
@@ -46,6 +46,12 @@ const lab = (() => {
   async function load(name) {
     const part = await fetchPart(name);
     return part.build?.() ?? part;
+  }
+
+  /* Load labs/NAME.css, which the lab can do without. */
+  function style(name) {
+    return new Promise((go) => document.head.append(make("link",
+      { rel: "stylesheet", href: `${folder}${name}.css`, onload: go, onerror: go })));
   }
 
   /* Let a worker do what takes long, so that the page stays quick: `work` is a generator
@@ -107,7 +113,8 @@ const lab = (() => {
   async function open(place) {
     const root = make("section", { class: "lab" });
     try {
-      const build = await load(place.dataset.lab);
+      const name = place.dataset.lab;
+      const [build] = await Promise.all([load(name), style(name)]);
       await build(root);
       const page = document.documentElement, height = page.scrollHeight;
       const above = place.getBoundingClientRect().top < 0;
@@ -233,9 +240,7 @@ const lab = (() => {
 
   document.addEventListener("DOMContentLoaded", () => {
     const places = document.querySelectorAll("[data-lab]");
-    if (places.length) {
-      document.head.append(make("link", { rel: "stylesheet", href: `${folder}lab.css` }));
-    }
+    if (places.length) style("lab");
     places.forEach((place) => near.observe(place));
   });
 
