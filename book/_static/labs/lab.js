@@ -116,6 +116,7 @@ const lab = (() => {
       const name = place.dataset.lab;
       const [build] = await Promise.all([load(name), style(name)]);
       await build(root);
+      await pause();
       const page = document.documentElement, height = page.scrollHeight;
       const above = place.getBoundingClientRect().top < 0;
       place.replaceChildren(root);
@@ -128,6 +129,9 @@ const lab = (() => {
         `This interactive figure could not start (${error.message}); the text stands by itself.`));
     }
   }
+
+  /* Let the page draw, and answer whoever uses it, before going on. */
+  const pause = () => new Promise((next) => setTimeout(next));
 
   const svgNames = new Set("svg g rect circle line path polyline polygon text tspan title defs marker pattern".split(" "));
 
@@ -144,6 +148,9 @@ const lab = (() => {
     element.append(...children.flat());
     return element;
   }
+
+  /* 12345 as "12,345"; toLocaleString first takes as long as some frames. */
+  const thousands = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 
   function button(text, press, attributes = {}) {
     return make("button", { type: "button", ...attributes, onclick: press }, text);
@@ -244,5 +251,5 @@ const lab = (() => {
     places.forEach((place) => near.observe(place));
   });
 
-  return { define, recipe, fetchPart, load, offload, make, button, slider, field, choice, status, animation, still, scaling, toInput: scaling.build() };
+  return { define, recipe, fetchPart, load, offload, pause, thousands, make, button, slider, field, choice, status, animation, still, scaling, toInput: scaling.build() };
 })();

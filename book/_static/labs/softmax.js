@@ -276,6 +276,8 @@
 
     const percent = (accuracy) => `${(100 * accuracy).toFixed(1)}\u00a0%`;
     const pictures = templates();
+    pictures.draw(untrained.weights, palette);
+    await lab.pause();
     const [costs, drawCosts] = chart("Cost over epochs", [
       ["training cost", "--lab-blue", null, (point) => point.training],
       ["held-out cost", "--lab-orange", "6 4", (point) => point.cost],
@@ -294,7 +296,7 @@
     function draw() {
       const { points, weights, time, steps } = training, last = points.at(-1);
       numbers.epochs.textContent = time.toFixed(2);
-      numbers.steps.textContent = steps.toLocaleString("en");
+      numbers.steps.textContent = lab.thousands(steps);
       pictures.draw(weights, palette);
       if (last.steps === shown) return;
       shown = last.steps;
@@ -318,10 +320,10 @@
       draw();
       pictures.describe(training.weights);
       const { points, steps, epoch, sizes } = training, last = points.at(-1);
-      const [total, held] = sizes.map((size) => size.toLocaleString("en"));
+      const [total, held] = sizes.map(lab.thousands);
       status.textContent = steps === 0
         ? `All weights are 0. ${total} digits to learn from, ${held} held out to judge by.`
-        : `After ${steps.toLocaleString("en")} steps, ${epoch} complete epoch${epoch === 1 ? "" : "s"}: ${last.right} of ${held} `
+        : `After ${lab.thousands(steps)} steps, ${epoch} complete epoch${epoch === 1 ? "" : "s"}: ${last.right} of ${held} `
           + `held-out digits are read right, ${percent(last.accuracy)}; the cost on them is ${last.cost.toFixed(3)} nats.`;
     }
 
@@ -365,6 +367,7 @@
       pictures.figure, table,
       lab.make("div", { class: "lab-softmax-charts" }, costs, accuracies),
       status);
+    await lab.pause();
     await rest();
   }
 
