@@ -238,11 +238,12 @@
         }
         context.putImageData(image, 0, 0);
       });
+      const size = limit < 10 && limit > 0 ? limit.toPrecision(2) : limit.toFixed(0);
       const [against, zero, pro] = [ends.against, ends.zero, ends.for].map((c) => `rgb(${c})`);
       scale.replaceChildren(
-        lab.make("span", {}, `against: ${limit ? "−" : ""}${limit.toFixed(2)}`),
+        lab.make("span", {}, `against: ${limit ? "−" : ""}${size}`),
         lab.make("span", { class: "lab-softmax-bar", style: `background: linear-gradient(90deg, ${against}, ${zero}, ${pro})` }),
-        lab.make("span", {}, `for: ${limit ? "+" : ""}${limit.toFixed(2)}`));
+        lab.make("span", {}, `for: ${limit ? "+" : ""}${size}`));
     }
 
     function describe(weights) {
@@ -323,7 +324,7 @@
       const [total, held] = sizes.map(lab.thousands);
       status.textContent = steps === 0
         ? `All weights are 0. ${total} digits to learn from, ${held} held out to judge by.`
-        : `After ${lab.thousands(steps)} steps, ${epoch} complete epoch${epoch === 1 ? "" : "s"}: ${last.right} of ${held} `
+        : `After ${lab.thousands(steps)} step${steps === 1 ? "" : "s"}, ${epoch} complete epoch${epoch === 1 ? "" : "s"}: ${last.right} of ${held} `
           + `held-out digits are read right, ${percent(last.accuracy)}; the cost on them is ${last.cost.toFixed(3)} nats.`;
     }
 
