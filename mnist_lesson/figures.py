@@ -1,7 +1,6 @@
-"""Explanatory diagrams of the book's three networks, drawn by code alone.
+"""Explanatory diagrams of the three networks, and of convolution and pooling.
 
 One unit of every drawing is one inch, so that positions and font sizes agree.
-Blue is always a weight; vermilion, and dashed where it is an arrow, always a bias.
 """
 
 from collections.abc import Sequence
@@ -13,50 +12,28 @@ from ._figure import Figure  # before all else of Matplotlib: it sees to MPLBACK
 # isort: split
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
+from matplotlib.patches import Circle, FancyBboxPatch, Polygon
 
-from ._values import whole_number
+from ._drawing import (
+    AFTER,
+    BEFORE,
+    BIAS,
+    INK,
+    INPUT,
+    STROKES,
+    WEIGHT,
+    Style,
+    arrow,
+    canvas,
+    write,
+)
+from ._window_figures import draw_convolution as draw_convolution
+from ._window_figures import draw_pooling as draw_pooling
 
-Style = dict[str, Any]  # what an artist of Matplotlib takes by name
-Point = tuple[float, float]
-
-# Okabe and Ito's blue and vermilion, which the colour-blind can tell apart.
-INK, WEIGHT, BIAS = "#222222", "#0072B2", "#D55E00"
-STROKES: dict[str, Style] = {
-    "weight": {"color": WEIGHT, "linewidth": 1.0},
-    "bias": {"color": BIAS, "linewidth": 1.3, "linestyle": (0, (3.5, 1.5))},
-    "flow": {"color": INK, "linewidth": 1.0},
-}
-# Fills: of the input, and of what comes before and after an activation function.
-INPUT, BEFORE, AFTER = "#E3EEF7", "#F6E6F0", "#DDF2E8"
 RADIUS = 0.215  # of a unit: enough for the widest label, x_783
 MORE = "..."  # in a column of units: and so on
 PIXELS = ("$x_0$", "$x_1$", "$x_2$", MORE, "$x_{783}$", "$+1$")
 RELUS = ("ReLU", "ReLU", "ReLU", MORE, "ReLU", "$+1$")
-
-
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of this size in inches, and its empty white axes."""
-    figure = Figure(figsize=(width, height), dpi=160, facecolor="white")
-    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
-    ax.set_axis_off()
-    return figure, ax
-
-
-def _write(
-    ax: Axes,
-    x: float,
-    y: float,
-    *lines: str,
-    color: str = INK,
-    size: float = 12,
-    **how: Any,
-) -> None:
-    """Write lines below each other, the first one's baseline at y."""
-    style: Style = {"ha": "center", "va": "baseline", "family": "DejaVu Sans"} | how
-    style |= {"color": color, "size": size, "math_fontfamily": "cm"}
-    for i, line in enumerate(lines):
-        ax.text(x, y - 0.21 * i, line, **style)
 
 
 def _column(
@@ -77,24 +54,13 @@ def _column(
             graph = np.add([(-0.14, -0.06), (0, -0.06), (0.13, 0.1)], (x, cy))
             ax.plot(*graph.T, color=INK, linewidth=1.4)
         else:
-            _write(ax, x, cy, label, size=13, va="center_baseline")
+            write(ax, x, cy, label, size=13, va="center_baseline")
     return units
 
 
 def _digits(letter: str) -> list[str]:
     """Return the labels of a column of ten units, one for each digit."""
     return [f"${letter}_0$", f"${letter}_1$", MORE, f"${letter}_9$"]
-
-
-def _arrow(
-    ax: Axes, start: Point | np.ndarray, end: Point | np.ndarray, kind: str
-) -> None:
-    """Draw an arrow whose tail and tip are exactly at these points."""
-    style: Style = {"arrowstyle": "-|>,head_length=0.45,head_width=0.18"}
-    style |= {"mutation_scale": 10, "shrinkA": 0, "shrinkB": 0, "joinstyle": "miter"}
-    style |= STROKES[kind]
-    (x0, y0), (x1, y1) = start, end
-    ax.annotate("", (x1, y1), (x0, y0), gid=kind, arrowprops=style)
 
 
 def _rim(unit: Circle, other: Circle) -> np.ndarray:
@@ -111,7 +77,7 @@ def _connect(ax: Axes, units: list[Circle], targets: list[Circle]) -> None:
     """Join every unit to every target; the biases come from the last unit, the +1."""
     for unit, target in product(units, targets):
         kind = "bias" if unit is units[-1] else "weight"
-        _arrow(ax, _rim(unit, target), _rim(target, unit), kind)
+        arrow(ax, _rim(unit, target), _rim(target, unit), kind)
 
 
 def _name(ax: Axes, text: str, a: Circle, b: Circle, y: float, color: str) -> None:
@@ -119,7 +85,7 @@ def _name(ax: Axes, text: str, a: Circle, b: Circle, y: float, color: str) -> No
     x, middle = (_rim(a, b) + _rim(b, a)) / 2
     ax.plot([x, x], [y, middle], color=color, linewidth=0.8, gid="name")
     ax.plot(x, middle, "o", color=color, markersize=3.5)
-    _write(ax, x, y + (0.06 if y > middle else -0.16), text, color=color, size=13)
+    write(ax, x, y + (0.06 if y > middle else -0.16), text, color=color, size=13)
 
 
 def _softmax(
@@ -137,10 +103,10 @@ def _softmax(
     style |= {"boxstyle": "round,pad=0,rounding_size=0.06"}
     box = (left, bottom - RADIUS), width, top - bottom + 2 * RADIUS
     ax.add_patch(FancyBboxPatch(*box, **style))
-    _write(ax, (x0 + x1) / 2, (top + bottom) / 2, text, va="center", **how)
+    write(ax, (x0 + x1) / 2, (top + bottom) / 2, text, va="center", **how)
     for _, y in (unit.center for unit in logits):
-        _arrow(ax, (x0 + RADIUS, y), (left, y), "flow")
-        _arrow(ax, (right, y), (x1 - RADIUS, y), "flow")
+        arrow(ax, (x0 + RADIUS, y), (left, y), "flow")
+        arrow(ax, (right, y), (x1 - RADIUS, y), "flow")
 
 
 class _Maps(NamedTuple):
@@ -201,9 +167,9 @@ def _seven() -> np.ndarray:
 
 def _layer(ax: Axes, x: float, y: float, name: str, weights: int, biases: int) -> None:
     """Name a layer that learns, with how many weights and biases it has."""
-    _write(ax, x, y, name)
-    _write(ax, x, y - 0.21, f"{weights:,} weights ", color=WEIGHT, ha="right")
-    _write(ax, x, y - 0.21, f"+ {biases} biases", color=BIAS, ha="left")
+    write(ax, x, y, name)
+    write(ax, x, y - 0.21, f"{weights:,} weights ", color=WEIGHT, ha="right")
+    write(ax, x, y - 0.21, f"+ {biases} biases", color=BIAS, ha="left")
 
 
 def draw_softmax_regression() -> Figure:
@@ -217,7 +183,7 @@ def draw_softmax_regression() -> Figure:
     matplotlib.figure.Figure
         5.4 x 4.5 inches; as a cell's last expression, Jupyter shows it once.
     """
-    figure, ax = _canvas(5.4, 4.5)
+    figure, ax = canvas(5.4, 4.5)
     x = _column(ax, 0.66, 3.4, 0.6, INPUT, PIXELS)
     z = _column(ax, 2.6, 3.1, 0.7, BEFORE, _digits("z"))
     y = _column(ax, 4.9, 3.1, 0.7, AFTER, _digits("y"))
@@ -226,10 +192,10 @@ def draw_softmax_regression() -> Figure:
     _softmax(ax, z, y, 1.1, formula, size=15)
     _name(ax, "weights $W$", x[0], z[0], 3.56, WEIGHT)
     _name(ax, "biases $b$", x[-1], z[-1], 0.3, BIAS)
-    _write(ax, 0.66, 4.26, "input layer $X$")
-    _write(ax, 2.6, 4.26, "logits $Z$", "(before softmax)")
-    _write(ax, 3.75, 4.26, "softmax")
-    _write(ax, 4.9, 4.26, "output $Y$")
+    write(ax, 0.66, 4.26, "input layer $X$")
+    write(ax, 2.6, 4.26, "logits $Z$", "(before softmax)")
+    write(ax, 3.75, 4.26, "softmax")
+    write(ax, 4.9, 4.26, "output $Y$")
     return figure
 
 
@@ -244,7 +210,7 @@ def draw_multilayer_perceptron() -> Figure:
     matplotlib.figure.Figure
         5.4 x 4.5 inches; as a cell's last expression, Jupyter shows it once.
     """
-    figure, ax = _canvas(5.4, 4.5)
+    figure, ax = canvas(5.4, 4.5)
     x = _column(ax, 0.42, 3.4, 0.58, INPUT, PIXELS)
     h1 = _column(ax, 1.5, 3.4, 0.58, AFTER, RELUS)
     h2 = _column(ax, 2.58, 3.4, 0.58, AFTER, RELUS)
@@ -263,7 +229,7 @@ def draw_multilayer_perceptron() -> Figure:
         (3.66, "logits $Z$", "10"),
         (4.95, "output $Y$", "10"),
     ]:
-        _write(ax, x_heading, 4.26, *lines, size=13)  # a subscript is 0.7 of it
+        write(ax, x_heading, 4.26, *lines, size=13)  # a subscript is 0.7 of it
     return figure
 
 
@@ -280,274 +246,41 @@ def draw_lenet() -> Figure:
     matplotlib.figure.Figure
         5.4 x 7.1 inches; as a cell's last expression, Jupyter shows it once.
     """
-    figure, ax = _canvas(5.4, 7.1)
+    figure, ax = canvas(5.4, 7.1)
     _layer(ax, 1.8, 6.86, "5×5 convolution", 500, 20)
-    _write(ax, 3.9, 6.86, "2×2 max pooling", "+ ReLU")
+    write(ax, 3.9, 6.86, "2×2 max pooling", "+ ReLU")
     image = _stack(ax, 0.25, 6.45, 1, 28, 0.045, "none")
     ax.imshow(_seven(), cmap="gray_r", extent=(0.25, 1.51, 5.19, 6.45), aspect="auto")
     c1 = _stack(ax, 2.1, 6.25, 20, 24, 0.045, BEFORE)
     p1 = _stack(ax, 4.2, 5.98, 20, 12, 0.045, AFTER)
     _field(ax, image, c1, (12, 13), 5, "weight")
     _field(ax, c1, p1, (5, 9), 2, "flow")
-    _write(ax, 0.88, 4.94, "image, 28×28")
-    _write(ax, 2.75, 4.94, "20 maps, 24×24")
-    _write(ax, 4.55, 4.94, "20 maps, 12×12")
+    write(ax, 0.88, 4.94, "image, 28×28")
+    write(ax, 2.75, 4.94, "20 maps, 24×24")
+    write(ax, 4.55, 4.94, "20 maps, 12×12")
 
     _layer(ax, 1.8, 4.5, "5×5 convolution", 25_000, 50)
-    _write(ax, 3.9, 4.5, "2×2 max pooling", "+ ReLU")
+    write(ax, 3.9, 4.5, "2×2 max pooling", "+ ReLU")
     p1 = _stack(ax, 0.25, 3.91, 20, 12, 0.09, AFTER)
     c2 = _stack(ax, 2.1, 3.54, 50, 8, 0.09, BEFORE)
     p2 = _stack(ax, 4.2, 3.36, 50, 4, 0.09, AFTER)
     _field(ax, p1, c2, (4, 2), 5, "weight")
     _field(ax, c2, p2, (2, 2), 2, "flow")
-    _write(ax, 0.9, 2.58, "the same 20 maps")
-    _write(ax, 2.75, 2.58, "50 maps, 8×8")
-    _write(ax, 4.65, 2.58, "50 maps, 4×4")
+    write(ax, 0.9, 2.58, "the same 20 maps")
+    write(ax, 2.75, 2.58, "50 maps, 8×8")
+    write(ax, 4.65, 2.58, "50 maps, 4×4")
 
-    _write(ax, 1.2, 2.22, "flatten", "to 800")
+    write(ax, 1.2, 2.22, "flatten", "to 800")
     _layer(ax, 2.95, 2.22, "fully connected", 8_000, 10)
     p2 = _stack(ax, 0.25, 1.15, 50, 4, 0.18, AFTER)
     h = _column(ax, 2.15, 1.7, 0.465, AFTER, ["$h_0$", MORE, "$h_{799}$", "$+1$"])
     z = _column(ax, 3.55, 1.53, 0.465, BEFORE, ["$z_0$", MORE, "$z_9$"])
     y = _column(ax, 4.9, 1.53, 0.465, AFTER, ["$y_0$", MORE, "$y_9$"])
     for unit in h[:-1]:
-        _arrow(ax, (0.97 + p2.depth, 1.21), unit.center - np.array([RADIUS, 0]), "flow")
+        arrow(ax, (0.97 + p2.depth, 1.21), unit.center - np.array([RADIUS, 0]), "flow")
     _connect(ax, h, z)
     _softmax(ax, z, y, 0.34, "softmax", rotation=90)
-    _write(ax, 0.9, 0.14, "the same 50 maps")
-    _write(ax, 3.55, 0.14, "10 logits")
-    _write(ax, 4.9, 0.14, "output $Y$")
+    write(ax, 0.9, 0.14, "the same 50 maps")
+    write(ax, 3.55, 0.14, "10 logits")
+    write(ax, 4.9, 0.14, "output $Y$")
     return figure
-
-
-# The map of the source chapter's Fig. 5, and how its four windows look.
-POOLED = np.array([[1, 0, 2, 3], [4, 6, 6, 8], [3, 1, 1, 0], [1, 2, 2, 4]])
-WINDOWS = [("#FBE3D3", ""), ("#F6E6F0", "//"), (INPUT, ".."), (AFTER, "\\\\")]
-
-
-def draw_pooling() -> Figure:
-    """Draw 2 x 2 max pooling: a map of 4 x 4, four windows, a map of 2 x 2.
-
-    After Fig. 5 of the source chapter, redrawn with rows counted downwards and columns
-    to the right. A window and its output share a letter, a colour and a hatching; the
-    largest value of each window has a circle around it.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        5.4 x 3.3 inches; as a cell's last expression, Jupyter shows it once.
-    """
-    figure, ax = _canvas(5.4, 3.3)
-    side, top = 0.56, 2.62
-    for i, (letter, (fill, hatch)) in enumerate(zip("abcd", WINDOWS, strict=True)):
-        row, col = divmod(i, 2)
-        x, y = 0.62 + 2 * col * side, top - 2 * row * side
-        window = POOLED[2 * row : 2 * row + 2, 2 * col : 2 * col + 2]
-        style: Style = {"facecolor": fill, "edgecolor": "#C9C9C9", "hatch": hatch}
-        style |= {"linewidth": 0, "gid": "fill"}
-        ax.add_patch(Rectangle((x, y), 2 * side, -2 * side, **style))
-        out = 3.98 + col * side, top - (row + 1) * side
-        ax.add_patch(Rectangle(out, side, -side, **style))
-        for (r, c), value in np.ndenumerate(window):
-            _cell(ax, (x + c * side, y - r * side), side, value, value == window.max())
-        _cell(ax, out, side, window.max(), True)
-        rim: Style = {"fill": False, "edgecolor": INK, "linewidth": 2, "gid": "window"}
-        ax.add_patch(Rectangle((x, y), 2 * side, -2 * side, **rim))
-        ax.add_patch(Rectangle(out, side, -side, **rim))
-        _write(ax, x + side, (y + 0.09, y - 2 * side - 0.24)[row], f"window {letter}")
-        _write(
-            ax, out[0] + side / 2, (out[1] + 0.09, out[1] - side - 0.24)[row], letter
-        )
-    _write(ax, 0.62 + 2 * side, 3.06, "columns, to the right")
-    _write(ax, 0.4, top - 2 * side, "rows, downwards", rotation=90, va="center")
-    _arrow(ax, (2.98, top - 2 * side), (3.86, top - 2 * side), "flow")
-    _write(ax, 3.41, top - 2 * side + 0.32, "largest", "of each")
-    _write(ax, 3.98 + side, 3.06, "output")
-    return figure
-
-
-def _cell(ax: Axes, corner: Point, side: float, value: int, largest: bool) -> None:
-    """Write a value into a square whose upper left corner is given; circle a winner."""
-    x, y = corner[0] + side / 2, corner[1] - side / 2
-    outline: Style = {"fill": False, "edgecolor": "#999999", "linewidth": 0.8}
-    ax.add_patch(Rectangle((x - side / 2, y - side / 2), side, side, **outline))
-    rim: Style = {"edgecolor": INK if largest else "none", "linewidth": 1.4}
-    ax.add_patch(Circle((x, y), 0.17, facecolor="white", **rim))
-    _write(ax, x, y, str(value), size=14, va="center_baseline")
-
-
-class _Layer(NamedTuple):
-    """A convolutional layer with an input: all of it whole numbers."""
-
-    x: np.ndarray  # (D, H, W)
-    w: np.ndarray  # (K, D, F, F)
-    b: np.ndarray  # (K,)
-    stride: int
-    padding: int
-
-    @property
-    def padded(self) -> np.ndarray:
-        """Return the input with zeros around each slice."""
-        return np.pad(self.x, [(0, 0)] + 2 * [(self.padding, self.padding)])
-
-    def products(self, row: int, col: int) -> np.ndarray:
-        """Return each kernel times the window below it, (K, D, F, F)."""
-        size = self.w.shape[-1]
-        top, left = self.stride * row, self.stride * col
-        window = self.padded[:, top : top + size, left : left + size]
-        products: np.ndarray = self.w * window
-        return products
-
-    @property
-    def output(self) -> np.ndarray:
-        """Return the maps, (K, rows, columns)."""
-        *_, size = self.w.shape
-        height, width = ((n - size) // self.stride + 1 for n in self.padded[0].shape)
-        y = np.zeros((len(self.w), height, width), int)
-        for r, c in np.ndindex(height, width):
-            y[:, r, c] = self.products(r, c).sum((1, 2, 3)) + self.b
-        return y
-
-
-def _slices(*rows: str) -> np.ndarray:
-    """Read square slices side by side: a line is one row of each of them."""
-    lines = np.array([[part.split() for part in row.split("|")] for row in rows], int)
-    return lines.swapaxes(0, 1)
-
-
-# The case of the source chapter's Fig. 4: an input of three slices, and two kernels.
-CONVOLVED = _Layer(
-    x=_slices(
-        "1 0 2 2 2 | 1 0 1 0 1 | 0 2 2 0 0",
-        "0 0 0 0 0 | 0 0 0 0 1 | 0 0 0 0 1",
-        "2 0 2 2 2 | 0 0 2 0 0 | 1 1 2 0 2",
-        "1 0 0 0 0 | 2 0 0 0 0 | 2 0 0 0 0",
-        "1 0 0 2 1 | 0 0 1 0 0 | 0 1 1 0 1",
-    ),
-    w=np.stack(
-        [
-            _slices(
-                " 1  0 0 | -1 -1 0 | 1  1 0",
-                "-1  0 0 | -1 -1 1 | 0 -1 1",
-                " 0 -1 1 |  1  0 0 | 1  1 1",
-            ),
-            _slices(
-                " 1 -1  0 | 0 1 -1 |  0 -1  0",
-                "-1  0  0 | 0 0  0 |  1  1 -1",
-                " 0  1 -1 | 0 1  1 | -1  0  1",
-            ),
-        ]
-    ),
-    b=np.array([1, 0]),
-    stride=2,
-    padding=1,
-)
-
-
-def draw_convolution(row: int = 1, column: int = 2) -> Figure:
-    """Draw a convolutional layer with numbers: three slices, two kernels, two maps.
-
-    After Fig. 4 of the source chapter, redrawn. Each kernel has a slice for each slice
-    of the input. One window is outlined; its products with both kernels, and their
-    sums, are written out.
-
-    Parameters
-    ----------
-    row, column
-        Which output to spell out: each 0, 1 or 2.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        5.4 x 9.2 inches; as a cell's last expression, Jupyter shows it once.
-    """
-    layer, side = CONVOLVED, 0.275  # 44 dots, so that equal cells are equal dot by dot
-    y = layer.output
-    row, column = whole_number("row", row), whole_number("column", column)
-    if row >= y.shape[1] or column >= y.shape[2]:
-        raise ValueError(f"row and column must be 0, 1 or 2, not {row} and {column}")
-    products = layer.products(row, column)
-    sums, size = products.sum((2, 3)), layer.w.shape[-1]
-    top, left = layer.stride * row, layer.stride * column
-    figure, ax = _canvas(5.4, 9.2)
-    for x, *lines in [
-        (1.0875, "input x", "with padding"),
-        (2.8375, "kernels w", "0 and 1"),
-        (4.0875, "window", "× kernel"),
-        (4.98, "sum of", "these"),
-    ]:
-        _write(ax, x, 8.96, *lines)
-    for d, padded in enumerate(layer.padded):
-        y0 = 8.2625 - 2.3 * d
-        pixels = np.pad(np.ones_like(layer.x[d]), layer.padding)
-        looks = np.where(pixels, "input", "padding")
-        _numbers(ax, (0.125, y0), side, padded, looks)
-        _outline(ax, (0.125 + left * side, y0 - top * side), size * side)
-        _write(ax, 1.0875, y0 + 0.07, f"x[{d}]")
-        for k, name in enumerate(("kernel 0", "kernel 1")):
-            at = y0 - k * (len(padded) - size) * side
-            _numbers(ax, (2.425, at), side, layer.w[k, d], name)
-            _numbers(ax, (3.675, at), side, products[k, d], "products")
-            _write(ax, 2.8375, at + 0.07, f"w[{k}, {d}]")
-            middle = at - size * side / 2
-            _arrow(ax, (3.31, middle), (3.61, middle), "flow")
-            how: Style = {"va": "center_baseline", "gid": "sum"}
-            _write(ax, 4.98, middle, _signed(sums[k, d]), **how)
-    for k, x0 in enumerate((0.125, 2.8375)):
-        y0 = 1.0
-        _numbers(ax, (x0, y0), side, y[k], f"map {k}")
-        _outline(ax, (x0 + column * side, y0 - row * side), side)
-        _write(ax, x0, y0 + 0.07, f"output y[{k}]", ha="left")
-        total = " ".join([_signed(sums[k, 0]), *(_added(n) for n in sums[k, 1:])])
-        _write(ax, x0 + 2.44, y0 - 0.2, total, ha="right")
-        bias = f"bias b[{k}]:  {_added(layer.b[k])}"
-        _write(ax, x0 + 2.44, y0 - 0.48, bias, ha="right", color=BIAS)
-        result = f"y[{k}, {row}, {column}] = {_signed(y[k, row, column])}"
-        _write(ax, x0 + 2.44, y0 - 0.76, result, ha="right")
-    return figure
-
-
-# Fill, rim and hatching of the numbers of a convolution. A kernel and its map agree.
-CELLS = {
-    "input": (INPUT, "#777777", ""),
-    "padding": ("#F4F4F4", "#777777", "//"),
-    "kernel 0": (BEFORE, WEIGHT, ""),
-    "kernel 1": (AFTER, WEIGHT, ".."),
-    "map 0": (BEFORE, "#777777", ""),
-    "map 1": (AFTER, "#777777", ".."),
-    "products": ("white", "#999999", ""),
-}
-
-
-def _numbers(
-    ax: Axes, corner: Point, side: float, values: np.ndarray, looks: str | np.ndarray
-) -> None:
-    """Write whole numbers, in a square each, downwards from an upper left corner."""
-    for (r, c), look in np.ndenumerate(np.broadcast_to(looks, values.shape)):
-        fill, edge, hatch = CELLS[look]
-        x, y = corner[0] + c * side, corner[1] - (r + 1) * side
-        # A hatching has the colour of the edge: one square for each of the two.
-        style: Style = {"facecolor": fill, "hatch": hatch, "edgecolor": "#CCCCCC"}
-        ax.add_patch(Rectangle((x, y), side, side, linewidth=0, gid=look, **style))
-        style = {"fill": False, "edgecolor": edge, "linewidth": 0.8}
-        ax.add_patch(Rectangle((x, y), side, side, **style))
-        how: Style = {"size": 11.5, "va": "center_baseline", "gid": look}
-        if look == "products":
-            how |= {"weight": "bold"} if values[r, c] else {"color": "#666666"}
-        _write(ax, x + side / 2, y + side / 2, _signed(int(values[r, c])), **how)
-
-
-def _outline(ax: Axes, corner: Point, side: float) -> None:
-    """Draw the thick square around a window, or around its output."""
-    style: Style = {"fill": False, "edgecolor": INK, "linewidth": 2.2, "gid": "window"}
-    ax.add_patch(Rectangle(corner, side, -side, **style))
-
-
-def _signed(number: int) -> str:
-    """Return a number with a true minus sign."""
-    return str(number).replace("-", "−")
-
-
-def _added(number: int) -> str:
-    """Return a number as what is added to a sum."""
-    return f"{'−' if number < 0 else '+'} {abs(number)}"

@@ -26,7 +26,7 @@ PAGE = f"""<!doctype html><html lang="en"><head><title>A lab</title>
 <script src="{LABS.as_uri()}/lab.js" defer></script></head>
 <body><div data-lab="NAME">A figure.</div></body>"""
 FRAME = """<!doctype html><html lang="en"><head><title>A phone</title></head>
-<body style="margin: 0"><iframe title="A lab" src="{name}.html" width="390" height="860"
+<body style="margin: 0"><iframe title="A lab" src="NAME.html" width="390" height="860"
 style="border: 0"></iframe></body>"""
 # What one does, and what the lab then says: press a button, or draw downwards on a pad
 # or a plot, at this part of its width (on the plot that is where a is 2).
@@ -79,7 +79,7 @@ class Selenium:
         """Open the page in a window of this width, or in such a frame."""
         if width < 600:
             frame = path.with_name(f"frame-{path.name}")
-            frame.write_text(FRAME.format(name=path.stem), "utf-8")
+            frame.write_text(FRAME.replace("NAME", path.stem), "utf-8")
             path = frame
         self.driver.set_window_size(1280, 900)
         self.driver.get(path.as_uri())
