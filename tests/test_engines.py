@@ -40,6 +40,17 @@ USES = {
 }
 
 
+# The same by keys: what has the focus, what is pressed, and what the lab then says.
+KEYS = {
+    "draw": (".lab-draw-pad", ["Escape", " ", *12 * ["ArrowDown"], " "], "Pen up"),
+    "softmax": ("One step", ["Enter"], "After 2 steps"),
+    "scores": ("Sure of 3", ["Enter"], "3 is the most probable digit"),
+    "activations": (".lab [type=range]", ["ArrowRight"], "f(2.1) ="),
+    "convolution": ("Step forward", ["Enter"], "Output 3 of"),
+    "pooling": ("Step forward", ["Enter"], "Window 3 of"),
+}
+
+
 class Playwright:
     """Chromium, by the browser that the other tests use."""
 
@@ -62,6 +73,11 @@ class Playwright:
         self.page.mouse.down()
         self.page.mouse.move(x, y + height, steps=8)
         self.page.mouse.up()
+
+    def press(self, keys):
+        """Press keys, one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
 
     def close(self):
         """Close the page; the browser stays."""
@@ -101,6 +117,16 @@ class Selenium:
             actions.pointer_action.move_to_location(*place)
         actions.pointer_action.pointer_up()
         actions.perform()
+
+    def press(self, keys):
+        """Press keys, one after the other."""
+        from selenium.webdriver.common.action_chains import ActionChains
+        from selenium.webdriver.common.keys import Keys
+
+        names = {"ArrowDown": "DOWN", "ArrowRight": "RIGHT"}
+        for key in keys:
+            known = getattr(Keys, names.get(key, key.upper()), key)
+            ActionChains(self.driver, duration=50).send_keys(known).perform()
 
     def close(self):
         """Leave the frame."""
@@ -242,9 +268,17 @@ def test_lab(engine, tmp_path, name, width):
             target,
         )
         engine.stroke(left + what * wide, top + 0.2 * high, 0.6 * high)
-    wait(
-        engine,
-        "return document.querySelector('.lab').innerText.includes(arguments[0])",
-        answer,
+    says = "return document.querySelector('.lab').innerText.includes(arguments[0])"
+    wait(engine, says, answer)
+
+    what, keys, answer = KEYS[name]
+    engine.stroke(3, 3, 0)  # keys go to the frame that was clicked
+    engine.run(
+        """([...document.querySelectorAll(".lab button")]
+            .find(({ textContent }) => textContent === arguments[0])
+            ?? document.querySelector(arguments[0])).focus()""",
+        what,
     )
+    engine.press(keys)
+    wait(engine, says, answer)
     assert engine.run("return window.failed ?? []") == []

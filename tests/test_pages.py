@@ -80,13 +80,17 @@ def visit(browser, site):
         if not request.url.startswith((site.address, "file:", "data:", "blob:")):
             complaints.append(request.url)
 
+    def on_failure(request):
+        if request.failure != "net::ERR_ABORTED":  # the reader left the page meanwhile
+            complaints.append(request.url)
+
     def on_console(line):
         path = urlsplit(line.location["url"]).path
         if line.type == "error" and path not in site.absent:
             complaints.append(line.text)
 
     page.on("request", on_request)
-    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on("requestfailed", on_failure)
     page.on("console", on_console)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     site.sent.clear()
