@@ -27,6 +27,8 @@ from ._drawing import (
     canvas,
     write,
 )
+from ._window_figures import CONVOLVED as CONVOLVED
+from ._window_figures import POOLED as POOLED
 from ._window_figures import draw_convolution as draw_convolution
 from ._window_figures import draw_pooling as draw_pooling
 

@@ -15,8 +15,9 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from mnist_lesson._window_figures import CONVOLVED, POOLED
 from mnist_lesson.figures import (
+    CONVOLVED,
+    POOLED,
     draw_convolution,
     draw_lenet,
     draw_multilayer_perceptron,
