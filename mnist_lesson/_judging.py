@@ -65,14 +65,21 @@ class Exercise:
 
     def judge(self, function: Function) -> None:
         """Raise a hint unless a function is right in all cases."""
-        answers = [self.answer(function, case) for case in self.cases]
         rights = [self.expected(self.right, case) for case in self.cases]
+        answers = [
+            self.answer(function, case, right.shape)
+            for case, right in zip(self.cases, rights, strict=True)
+        ]
         # Of numbers that are not precise, more than one candidate may be near enough.
-        distances = {}
-        for hint, candidate in [("", self.right), *self.mistakes.items()]:
-            expected = [self.expected(candidate, case) for case in self.cases]
-            if all(map(_alike, answers, expected)):
-                distances[hint] = sum(map(_distance, answers, expected))
+        candidates = {"": rights} | {
+            hint: [self.expected(mistake, case) for case in self.cases]
+            for hint, mistake in self.mistakes.items()
+        }
+        distances = {
+            hint: sum(map(_distance, answers, expected))
+            for hint, expected in candidates.items()
+            if all(map(_alike, answers, expected))
+        }
         if not distances:
             for answer, right in zip(answers, rights, strict=True):
                 if answer.shape != right.shape:
@@ -86,11 +93,12 @@ class Exercise:
         if nearest := min(distances, key=distances.__getitem__):
             raise Mistake(nearest)
         for hint, case in self.extremes.items():
+            right = self.expected(self.right, case)
             try:
-                answer = self.answer(function, case)
+                answer = self.answer(function, case, right.shape)
             except Mistake as mistake:
                 raise Mistake(hint) from mistake
-            if not _alike(answer, self.expected(self.right, case)):
+            if not _alike(answer, right):
                 raise Mistake(hint)
 
     def expected(self, function: Function, case: tuple[Any, ...]) -> torch.Tensor:
@@ -98,8 +106,13 @@ class Exercise:
         answer = function(*map(_copy, case))
         return torch.stack(answer) if self.parts else _numbers(answer)
 
-    def answer(self, function: Function, case: tuple[Any, ...]) -> torch.Tensor:
-        """Call a learner's function; whatever goes wrong becomes a hint."""
+    def answer(
+        self, function: Function, case: tuple[Any, ...], shape: torch.Size
+    ) -> torch.Tensor:
+        """Call a learner's function; whatever goes wrong becomes a hint.
+
+        One number alone is taken in any brackets where the right shape is ().
+        """
         try:
             answer = _run(function, *case)
         except Mistake as mistake:
@@ -108,10 +121,9 @@ class Exercise:
                     raise Mistake(f"{cause}; {mistake}") from mistake
             raise
         if self.parts:
-            return self.stacked(answer, case[0].shape)
+            return self.stacked(answer, shape[1:])
         numbers = _numbers(answer)
-        one = numbers.numel() == 1 and self.expected(self.right, case).ndim == 0
-        return numbers.reshape(()) if one else numbers
+        return numbers.reshape(()) if numbers.numel() == 1 and not shape else numbers
 
     def stacked(self, answer: Any, shape: torch.Size) -> torch.Tensor:
         """Stack what a function gives back in parts, each of the same shape."""

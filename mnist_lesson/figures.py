@@ -27,10 +27,17 @@ from ._drawing import (
     canvas,
     write,
 )
-from ._window_figures import CONVOLVED as CONVOLVED
-from ._window_figures import POOLED as POOLED
-from ._window_figures import draw_convolution as draw_convolution
-from ._window_figures import draw_pooling as draw_pooling
+from ._window_figures import CONVOLVED, POOLED, draw_convolution, draw_pooling
+
+__all__ = [
+    "CONVOLVED",
+    "POOLED",
+    "draw_convolution",
+    "draw_lenet",
+    "draw_multilayer_perceptron",
+    "draw_pooling",
+    "draw_softmax_regression",
+]
 
 RADIUS = 0.215  # of a unit: enough for the widest label, x_783
 MORE = "..."  # in a column of units: and so on

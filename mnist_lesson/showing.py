@@ -10,12 +10,12 @@ import torch
 from ._values import to_array, whole_number
 from .data import Digits
 from .inference import Recognition
+from .plotting import BLUE, ORANGE
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from ._figure import Figure
 
 MOST_PICTURES = 1_000  # side by side
-BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
 
 
 def show_digits(

@@ -27,7 +27,11 @@ def served(folder=".", answer=None):
             pass
 
         if answer:
-            do_GET = do_HEAD = do_CONNECT = answer
+
+            def do_GET(self):
+                answer(self)
+
+            do_HEAD = do_CONNECT = do_GET
 
     handler = functools.partial(Handler, directory=str(folder))
     with Server(("127.0.0.1", 0), handler) as server:

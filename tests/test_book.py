@@ -148,6 +148,7 @@ def test_everything_of_the_source_chapter_has_its_place():
     tables = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("| in the source |")
     assert [len(re.findall(r"^\| (?!where)", t, re.M)) for t in tables[1:]] == [23, 14]
     links = re.findall(r"\[([^]]+)\]\(([^)]+\.(?:ipynb|md))\)", "".join(tables[1:]))
+    assert len({file for _, file in links if "notebooks" in file}) == 10
     for heading, file in links:
         text = (ROOT / file).read_text("utf-8")
         if file.endswith(".ipynb"):

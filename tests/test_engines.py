@@ -28,6 +28,10 @@ PAGE = f"""<!doctype html><html lang="en"><head><title>A lab</title>
 FRAME = """<!doctype html><html lang="en"><head><title>A phone</title></head>
 <body style="margin: 0"><iframe title="A lab" src="NAME.html" width="390" height="860"
 style="border: 0"></iframe></body>"""
+# A button by its words, anything else by its selector.
+FIND = """const target = [...document.querySelectorAll(".lab button")]
+  .find(({ textContent }) => textContent === arguments[0])
+  ?? document.querySelector(arguments[0]);"""
 # What one does, and what the lab then says: press a button, or draw downwards on a pad
 # or a plot, at this part of its width (on the plot that is where a is 2).
 USES = {
@@ -253,19 +257,14 @@ def test_lab(engine, tmp_path, name, width):
 
     what, answer = USES[name]
     if isinstance(what, str):
-        engine.run(
-            """[...document.querySelectorAll(".lab button")]
-            .find(({ textContent }) => textContent === arguments[0]).click()""",
-            what,
-        )
+        engine.run(f"{FIND} target.click();", what)
     else:
-        target = ".lab-draw-pad" if name == "draw" else ".lab svg"
         left, top, wide, high = engine.run(
-            """const element = document.querySelector(arguments[0]);
-            element.scrollIntoView({ block: "center", behavior: "instant" });
-            const { left, top, width, height } = element.getBoundingClientRect();
+            FIND
+            + """target.scrollIntoView({ block: "center", behavior: "instant" });
+            const { left, top, width, height } = target.getBoundingClientRect();
             return [left, top, width, height];""",
-            target,
+            ".lab-draw-pad" if name == "draw" else ".lab svg",
         )
         engine.stroke(left + what * wide, top + 0.2 * high, 0.6 * high)
     says = "return document.querySelector('.lab').innerText.includes(arguments[0])"
@@ -274,12 +273,7 @@ def test_lab(engine, tmp_path, name, width):
     what, keys, answer = KEYS[name]
     if isinstance(USES[name][0], str):
         engine.stroke(3, 3, 0)  # keys go to the frame that was clicked
-    engine.run(
-        """([...document.querySelectorAll(".lab button")]
-            .find(({ textContent }) => textContent === arguments[0])
-            ?? document.querySelector(arguments[0])).focus()""",
-        what,
-    )
+    engine.run(f"{FIND} target.focus();", what)
     engine.press(keys)
     wait(engine, says, answer)
     assert engine.run("return window.failed ?? []") == []

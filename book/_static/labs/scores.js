@@ -101,7 +101,7 @@
         lab.button("Step against the gradient", () =>
           setScores(gradient(scores.map((z) => z / temperature), label).map((slope, digit) => scores[digit] - slope)))),
       cost, // beside the buttons that change it, on a phone, too
-      lab.make("table", { class: "lab-scores-table" },
+      lab.make("table", { class: "lab-table lab-scores-table" },
         lab.make("thead", {}, lab.make("tr", {}, ["digit", "score z", "proba\u00adbility y", "gradient y − l"].map((name) =>
           lab.make("th", { scope: "col" }, name)))),
         lab.make("tbody", {}, rows.map(({ row }) => row))),

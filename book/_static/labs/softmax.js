@@ -275,9 +275,9 @@
     const untrained = await ask({ reset: true });
     let training = untrained; // as the worker last told
 
+    const counted = (count, noun) => `${lab.thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
     const percent = (accuracy) => `${(100 * accuracy).toFixed(1)}\u00a0%`;
     const pictures = templates();
-    pictures.draw(untrained.weights, palette);
     await lab.pause();
     const [costs, drawCosts] = chart("Cost over epochs", [
       ["training cost", "--lab-blue", null, (point) => point.training],
@@ -324,7 +324,7 @@
       const [total, held] = sizes.map(lab.thousands);
       status.textContent = steps === 0
         ? `All weights are 0. ${total} digits to learn from, ${held} held out to judge by.`
-        : `After ${lab.thousands(steps)} step${steps === 1 ? "" : "s"}, ${epoch} complete epoch${epoch === 1 ? "" : "s"}: ${last.right} of ${held} `
+        : `After ${counted(steps, "step")}, ${counted(epoch, "complete epoch")}: ${last.right} of ${held} `
           + `held-out digits are read right, ${percent(last.accuracy)}; the cost on them is ${last.cost.toFixed(3)} nats.`;
     }
 
@@ -366,7 +366,7 @@
         lab.choice("Templates in", [["colours", "red for, blue against"], ["greys", "black for, white against"]], palette,
           (name) => { palette = name; draw(); })),
       pictures.figure, table,
-      lab.make("div", { class: "lab-softmax-charts" }, costs, accuracies),
+      lab.make("div", { class: "lab-plots" }, costs, accuracies),
       status);
     await lab.pause();
     await rest();
