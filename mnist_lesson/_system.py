@@ -1,4 +1,4 @@
-"""What the machine gives us: files that are whole or absent, and who is watching."""
+"""Files that are whole or absent, and whether a notebook runs this code."""
 
 import os
 import secrets
@@ -33,5 +33,4 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 def in_notebook() -> bool:
     """Tell whether a Jupyter kernel (JupyterLab, Colab, nbval …) runs this code."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return hasattr(shell, "kernel")
+    return hasattr(ipython and ipython.get_ipython(), "kernel")

@@ -3,46 +3,34 @@
 import operator
 import os
 import reprlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-# The others, bfloat16 and those of 8 bits, it has not.
-NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
-
 
 def whole_number(name: str, value: Any, least: int = 0) -> int:
     """Give a count as Python's own integer; NumPy's and PyTorch's are counts, too."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise ValueError(
-            f"{name} must be a whole number from {least}, not {_shown(value)}"
-        )
-    return number
+    with suppress(TypeError):
+        if (number := operator.index(value)) >= least:
+            return number
+    raise ValueError(f"{name} must be a whole number from {least}, not {_short(value)}")
 
 
 def real_number(name: str, value: Any) -> float:
     """Give a number as Python's own; a tensor or an array of one number is one, too."""
-    try:
+    with suppress(TypeError, ValueError, OverflowError, RuntimeError):
         array = to_array(value)
         if array.dtype.kind in "biufO":
             return float(array.item())
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        pass
-    raise ValueError(f"{name} must be one number, not {_shown(value)}")
+    raise ValueError(f"{name} must be one number, not {_short(value)}")
 
 
 def home_path(path: str | os.PathLike[str]) -> Path:
     """Give a path in which `~` is the user's home folder, if there is one."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # no home: the message about the path as it is says more
-        return Path(path)
+    return Path(os.path.expanduser(path))  # as it is without a home: Path's would raise
 
 
 def to_array(values: Any) -> np.ndarray:
@@ -55,9 +43,10 @@ def to_array(values: Any) -> np.ndarray:
         if values.is_meta:
             raise ValueError('a tensor on the device "meta" has no numbers')
         values = to_tensor(values).cpu()
-        if values.is_floating_point() and values.dtype not in NUMPY_FLOATS:
-            values = values.float()
-        values = values.numpy()
+        try:
+            values = values.numpy()
+        except TypeError:  # bfloat16, say, which NumPy lacks
+            values = values.float().numpy()
     elif isinstance(values, list | tuple):
         # NumPy would ask each tensor in it for numbers, and be refused.
         values = [
@@ -67,11 +56,11 @@ def to_array(values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        if "inhomogeneous" in str(error):
-            raise ValueError(
-                "expected one array, but the parts of what was given differ in shape"
-            ) from None
-        raise
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(
+            "expected one array, but the parts of what was given differ in shape"
+        ) from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -97,6 +86,6 @@ def described(values: Any) -> str:
     return f"an object of type {type(values).__name__}"
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     """Show a value in a message: on one line, and not all of a large one."""
     return " ".join(reprlib.repr(value).split())

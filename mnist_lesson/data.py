@@ -1,21 +1,21 @@
 """Where MNIST comes from, and the one way in which its pixels become inputs."""
 
 import contextlib
-import hashlib
 import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ._values import described, home_path, to_array, to_tensor, whole_number
-from .download import SHA256, DataError, cache_folder, fill
-from .idx import IdxError, read_idx
+from .download import SHA256, DataError, cache_folder, fill, is_verified
+from .idx import IdxError, idx_parts, read_idx
 
+SAMPLE = Path(__file__).parent / "sample"
 VALIDATION = 5_000  # of the 60,000 training digits are held out by default
 MEAN, STD = 33.32, 78.57  # of all grey levels of the 60,000 training digits
 PAPER = (0 - MEAN) / STD  # an empty pixel, as models see it
@@ -65,26 +65,20 @@ class Digits:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(
-        self,
-        index: int | np.integer | slice | Sequence[int] | np.ndarray | torch.Tensor,
-    ) -> "Digits":
+    def __getitem__(self, index: slice | ArrayLike) -> "Digits":
         if not isinstance(index, slice):
-            chosen = to_array(index)
-            if not chosen.size:  # an empty list doesn't say of what
-                chosen = chosen.astype(np.intp)
-            kinds = "iub" if chosen.ndim else "iu"
-            if (
-                isinstance(index, tuple)
-                or chosen.ndim > 1
-                or chosen.dtype.kind not in kinds
-            ):
+            places = to_array(index)
+            if not places.size:  # NumPy makes an empty list one of floats
+                places = places.astype(np.intp)
+            kinds = "iub" if places.ndim == 1 else "iu"  # True alone is no mask
+            no_kind = places.ndim > 1 or places.dtype.kind not in kinds
+            if no_kind or isinstance(index, tuple):
                 given = "a tuple" if isinstance(index, tuple) else described(index)
                 raise IndexError(
                     "digits are selected by a whole number, a slice, a list of whole "
                     f"numbers or a mask, not by {given}"
                 )
-            index = np.atleast_1d(chosen)  # one digit is still a batch, of one
+            index = np.atleast_1d(places)  # one digit is still a batch, of one
         return Digits(self.images[index], self.labels[index])
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
@@ -122,29 +116,28 @@ def load_mnist(
     ----------
     root
         A folder that holds four files with MNIST's names, plain or gzipped, or
-        torchvision's ``MNIST/raw``; without it, ``$MNIST_LESSON_DATA``; without that,
-        the user's cache folder, into which MNIST is downloaded once (11 MB, 55 MB on
-        disk). Digits other than MNIST's are welcome in a named folder.
+        torchvision's ``MNIST/raw``; digits other than MNIST's are welcome there.
+        Without it, ``$MNIST_LESSON_DATA``; without that, the user's cache folder, into
+        which MNIST is downloaded once (11 MB, 55 MB on disk).
     source
         "auto" takes the embedded sample, with a warning, where there is neither a
-        folder nor a cache nor a network; "full" raises `DataError` there, and takes
-        nothing but MNIST, known by the SHA-256 of its labels; "sample" touches neither
-        network nor cache.
+        folder nor a cache nor a network; "full" takes nothing but MNIST, known by the
+        SHA-256 of its labels; "sample" touches neither network nor cache.
     validation
         How many of the training digits to hold out, a random choice that is always the
         same; both parts stay in the order of the file. 0 keeps them all in `train`.
-        Where there are no more training digits than the default of 5,000, as in the
-        sample, the default holds out an eighth of them.
+        The default holds out an eighth of a set that has no more than 5,000.
 
     Returns
     -------
     Mnist
+        The three parts, and which of "full", "folder" and "sample" they are.
 
     Raises
     ------
     DataError
-        If a named folder lacks the files or cannot be read, or the full set is asked
-        for and not there.
+        If a named folder lacks the files or cannot be read, or if `source` is "full"
+        and MNIST is not there.
     IdxError
         If a file is damaged, or images and labels do not belong together.
     ValueError
@@ -161,18 +154,18 @@ def load_mnist(
     validation = whole_number("validation", validation)
     root = root or os.environ.get("MNIST_LESSON_DATA")
     if source == "sample":
-        train, test = _read_sample()
+        train, test = _read_folder(SAMPLE)
     elif root:
         folder = home_path(root).absolute()
         train, test = _read_folder(folder)
-        held = "full" if _is_mnist(train, test, "labels") else "folder"
-        if source == "full" and held != "full":
+        is_mnist = _is_mnist(train, test, "labels")
+        if source == "full" and not is_mnist:
             raise DataError(
                 f"{folder}: expected MNIST, but the labels of these "
                 f"{len(train) + len(test):,} digits are others; name MNIST's folder, "
                 'or take these without source="full"'
             )
-        source = held
+        source = "full" if is_mnist else "folder"
     else:
         try:
             train, test = _read_cache()
@@ -180,7 +173,7 @@ def load_mnist(
         except DataError as error:
             if source == "full":
                 raise
-            train, test = _read_sample()
+            train, test = _read_folder(SAMPLE)
             source = "sample"
             warnings.warn(
                 f"{error}; using the {len(train) + len(test):,} digits that come with "
@@ -195,9 +188,9 @@ def load_mnist(
             f"learn from, not hold out {validation:,}"
         )
     # NumPy promises that this old generator draws the same in every version.
-    chosen = np.random.RandomState(0).permutation(len(train))[:validation]
-    held_out = np.isin(np.arange(len(train)), chosen)
-    return Mnist(train[~held_out], train[held_out], test, source)
+    order = np.random.RandomState(0).permutation(len(train))
+    held_out, rest = np.sort(order[:validation]), np.sort(order[validation:])
+    return Mnist(train[rest], train[held_out], test, source)
 
 
 def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
@@ -245,9 +238,9 @@ def grey_levels(images: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 def _read_folder(folder: Path) -> tuple[Digits, Digits]:
     """Read training and test digits from a folder, or from torchvision's inside it."""
+    places = folder, folder / "raw", folder / "MNIST" / "raw"
     try:
-        places = [folder, folder / "raw", folder / "MNIST" / "raw"]
-        # The first of those that have the most; usually there is but one.
+        # The first place with the most files; usually only one has any.
         found = max((_find(p) for p in places if p == folder or p.is_dir()), key=len)
         for name in SHA256:
             if name not in found:
@@ -267,16 +260,13 @@ def _read_folder(folder: Path) -> tuple[Digits, Digits]:
 
 def _find(folder: Path) -> dict[str, Path]:
     """Find MNIST's files under the names that they go by, plain before gzipped."""
-    there = {path.name.lower(): path for path in sorted(folder.iterdir())}
     found: dict[str, Path] = {}
-    for name in SHA256:
-        dotted = name.replace("-idx", ".idx")  # Kaggle's and 7-Zip's
-        for known in name, dotted, f"{name}.gz", f"{dotted}.gz":
-            path = there.get(known)
-            if path and path.is_dir():  # as Kaggle's archives unpack
-                path /= path.name
-            if path and path.is_file():
-                found.setdefault(name, path)
+    for path in sorted(folder.iterdir(), key=lambda p: (p.suffix.lower() == ".gz", p)):
+        # Kaggle and 7-Zip write .idx3; Kaggle's archives unpack each file to a folder.
+        name = path.name.lower().removesuffix(".gz").replace(".idx", "-idx")
+        file = path / path.name if path.is_dir() else path
+        if name in SHA256 and file.is_file():
+            found.setdefault(name, file)
     return found
 
 
@@ -287,11 +277,6 @@ def _read_digits(images: Path, labels: Path) -> Digits:
         return Digits(pixels, classes)
     except ValueError as error:
         raise IdxError(f"{images} with {labels.name}: {error}") from None
-
-
-def _read_sample() -> tuple[Digits, Digits]:
-    """Read the digits inside the package: 4,000 to learn from and 1,000 to test."""
-    return _read_folder(Path(__file__).parent / "sample")
 
 
 def _read_cache() -> tuple[Digits, Digits]:
@@ -306,12 +291,10 @@ def _read_cache() -> tuple[Digits, Digits]:
 
 
 def _is_mnist(train: Digits, test: Digits, kind: str) -> bool:
-    """Compare the SHA-256 of files with such labels or images to those of MNIST."""
-    for part, digits in ("train", train), ("t10k", test):
-        array = getattr(digits, kind).astype(np.uint8, copy=False)
-        header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-        sha256 = hashlib.sha256(header)
-        sha256.update(array)
-        if sha256.hexdigest() != SHA256[f"{part}-{kind}-idx{array.ndim}-ubyte"]:
-            return False
-    return True
+    """Tell whether the labels, or the images, are MNIST's, by their files' SHA-256."""
+    arrays = getattr(train, kind), getattr(test, kind)
+    names = [name for name in SHA256 if kind in name]
+    return all(
+        is_verified(name, *idx_parts(array.astype(np.uint8, copy=False)))
+        for name, array in zip(names, arrays, strict=True)
+    )

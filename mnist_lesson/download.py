@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import hashlib
 import io
-import shutil
 import sys
 import tempfile
 import threading
@@ -13,11 +12,9 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, as_completed, wait
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ._system import in_notebook
-
-Result = TypeVar("Result")
+from ._system import atomic_write, in_notebook
 
 # SHA-256 of the decompressed contents: mirrors may compress them in their own way.
 SHA256 = {
@@ -40,6 +37,7 @@ MIRRORS = [
 ]
 ANSWER_SECONDS = 5  # within which a mirror must answer, or there is no network
 STALL_SECONDS = 10  # without progress, after which the next mirror is tried
+DAY = 24 * 3600  # seconds, after which nobody is still writing a file
 LARGEST = 50_000_000  # bytes in a file at most, before and after unzipping
 
 
@@ -47,12 +45,20 @@ class DataError(RuntimeError):
     """MNIST cannot be loaded: what was tried, and what to do."""
 
 
+def is_verified(name: str, *parts: Any) -> bool:
+    """Tell whether these are the contents of MNIST's file of that name, unzipped."""
+    sha256 = hashlib.sha256()
+    for part in parts:
+        sha256.update(part)
+    return sha256.hexdigest() == SHA256[name]
+
+
 def cache_folder() -> Path:
     """Give the user's cache folder for MNIST, whether or not it is there."""
-    with warnings.catch_warnings():
-        # Without ipywidgets tqdm, which pooch imports, draws plain bars, and says so.
-        warnings.simplefilter("ignore")
-        import pooch  # here, so that importing the package stays quick
+    # Here, so that importing the package stays quick. Without ipywidgets tqdm, which
+    # pooch imports, warns that its bars will be plain.
+    with warnings.catch_warnings(action="ignore"):
+        import pooch
 
     try:
         folder = Path(pooch.os_cache("mnist_lesson"))
@@ -67,20 +73,20 @@ def cache_folder() -> Path:
 
 
 def fill(cache: Path) -> None:
-    """Fetch what the cache lacks or has damaged, each file whole or not at all."""
+    """Fetch what is missing or damaged in the cache, each file whole or not at all."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _remove_stale_downloads(cache)
-        # Beside the files' final place: moving them there is then one renaming.
-        with tempfile.TemporaryDirectory(
-            prefix=".download-", dir=cache, ignore_cleanup_errors=True
-        ) as folder:
-            mirrors = _reachable(MIRRORS)
-            for name in SHA256:
-                if not _is_verified(cache / name):
-                    whole = Path(folder, name)
-                    whole.write_bytes(_fetch(name, mirrors))
-                    whole.replace(cache / name)
+        tempfile.TemporaryFile(dir=cache).close()  # may fail: then before a download
+        mirrors = _reachable(MIRRORS)
+        for left in cache.glob(".*-ubyte-*"):  # where a download was killed
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                if time.time() - left.stat().st_mtime > DAY:
+                    left.unlink()
+        for name in SHA256:
+            path = cache / name
+            if not (path.is_file() and is_verified(name, path.read_bytes())):
+                with atomic_write(path) as temporary:
+                    temporary.write_bytes(_fetch(name, mirrors))
     except OSError as error:  # a full disk, a folder that may not be written
         raise DataError(
             f"{cache}: MNIST cannot be kept there ({error.strerror or error}); "
@@ -90,8 +96,7 @@ def fill(cache: Path) -> None:
 
 def _reachable(mirrors: list[str]) -> list[str]:
     """Ask all mirrors at once; if one answers in time, it first and then the others."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         import requests  # before the clock starts
 
     asked = {
@@ -99,17 +104,15 @@ def _reachable(mirrors: list[str]) -> list[str]:
         for mirror in mirrors
     }
     reasons, offline = set(), True
+    # Not their subclasses for proxies and certificates, which are a matter of settings.
+    no_network = requests.ConnectionError, requests.ConnectTimeout, requests.ReadTimeout
     try:
         for answer in as_completed(asked, timeout=ANSWER_SECONDS):
             error = answer.exception()
             if error is None:
-                first = asked[answer]
-                return [first, *(mirror for mirror in mirrors if mirror != first)]
+                return sorted(mirrors, key=lambda mirror: mirror != asked[answer])
             reasons.add(_reason(error))
-            offline &= isinstance(error, requests.ConnectionError | requests.Timeout)
-            offline &= not isinstance(
-                error, requests.exceptions.ProxyError | requests.exceptions.SSLError
-            )
+            offline &= type(error) in no_network
     except TimeoutError:
         reasons.add(f"silent for {ANSWER_SECONDS} seconds")
     hint = ": no network?" if offline else "; check HTTPS_PROXY and REQUESTS_CA_BUNDLE"
@@ -127,25 +130,21 @@ def _fetch(name: str, mirrors: list[str]) -> bytes:
     failures = []
     for mirror in list(mirrors):
         try:
-            content = _download(f"{mirror}{name}.gz", name)
-            if hashlib.sha256(content).hexdigest() == SHA256[name]:
-                return content
-            reason = "its contents are not MNIST's, for their SHA-256 differs"
+            return _download(mirror, name)
         except Exception as error:  # whatever may go wrong in a network
-            reason = _reason(error)
-        failures.append(f"{mirror}: {reason}")
-        mirrors.append(mirrors.pop(0))
+            failures.append(f"{mirror}: {_reason(error)}")
+            mirrors.append(mirrors.pop(0))
     raise DataError(f"{name} cannot be downloaded ({'; '.join(failures)})")
 
 
-def _download(url: str, name: str) -> bytes:
-    """Fetch and unzip one file in memory, unless it stalls or has no end."""
+def _download(mirror: str, name: str) -> bytes:
+    """Fetch, unzip and verify one file in memory, unless it stalls or has no end."""
     import pooch
 
     # Closed at the end, so that a thread which goes on regardless fails and stops.
     with io.BytesIO() as zipped, _progress(name) as bar:
         fetch = pooch.HTTPDownloader(timeout=STALL_SECONDS, progressbar=bar)
-        fetched = _start(fetch, url, zipped, None)
+        fetched = _start(fetch, f"{mirror}{name}.gz", zipped, None)
         size, since = 0, time.monotonic()
         while not wait([fetched], timeout=0.1).done:
             if zipped.tell() > LARGEST:
@@ -155,20 +154,22 @@ def _download(url: str, name: str) -> bytes:
             elif time.monotonic() - since > STALL_SECONDS:
                 raise TimeoutError(f"no progress for {STALL_SECONDS} seconds")
         fetched.result()
-        zipped.seek(0)
-        if zipped.read(100).lstrip().startswith(b"<"):
+        if zipped.getvalue().lstrip().startswith(b"<"):
             raise ValueError("a web page came instead; does this network want a login?")
         zipped.seek(0)
-        return gzip.GzipFile(fileobj=zipped).read(LARGEST)
+        content = gzip.GzipFile(fileobj=zipped).read(LARGEST)
+    if not is_verified(name, content):
+        raise ValueError("its contents are not MNIST's, for their SHA-256 differs")
+    return content
 
 
-def _start(work: Callable[..., Result], *args: Any, **kwargs: Any) -> Future[Result]:
+def _start(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
     """Start work in a thread that nobody need wait for.
 
     Nothing else bounds the time that a machine may take to look up a name, to try one
     address after another, or to read a file that drips.
     """
-    future: Future[Result] = Future()
+    future: Future[Any] = Future()
 
     def run() -> None:
         try:
@@ -192,31 +193,12 @@ def _reason(error: BaseException) -> str:
     return through + " ".join(text.split())
 
 
-def _progress(name: str) -> contextlib.AbstractContextManager[Any]:
+def _progress(name: str) -> Any:
     """Show how far a download is, where somebody watches: a terminal or a notebook."""
-    if not (in_notebook() or (sys.stderr and sys.stderr.isatty())):
-        return contextlib.nullcontext(False)
     from tqdm.auto import tqdm
 
-    # total=1: pooch sets the true one, but asks before whether the bar is "true"
-    bar: contextlib.AbstractContextManager[Any] = tqdm(
-        desc=name, total=1, unit="B", unit_scale=True, leave=False
+    watched = in_notebook() or (sys.stderr and sys.stderr.isatty())
+    # total=1: pooch sets the true one, but takes no bar that is empty, and so "false".
+    return tqdm(
+        desc=name, total=1, unit="B", unit_scale=True, leave=False, disable=not watched
     )
-    return bar
-
-
-def _is_verified(path: Path) -> bool:
-    """Tell whether a file is there and has MNIST's contents."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == SHA256[path.name]
-    except OSError:
-        return False
-
-
-def _remove_stale_downloads(cache: Path) -> None:
-    """Remove what downloads that were killed a day ago or earlier left behind."""
-    for folder in cache.glob(".download-*"):
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
-            if time.time() - folder.stat().st_mtime > 24 * 3600:
-                shutil.rmtree(folder, ignore_errors=True)

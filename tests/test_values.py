@@ -1,11 +1,13 @@
 """What users hand over, in every form that it may have."""
 
 import decimal
+import os
 
 import numpy as np
 import pytest
 import torch
 
+from mnist_lesson import Digits, read_idx, to_input, write_idx
 from mnist_lesson._values import (
     home_path,
     real_number,
@@ -14,58 +16,77 @@ from mnist_lesson._values import (
     whole_number,
 )
 
-SHAPE = (2, 3)
-NUMBERS = np.arange(6, dtype=np.float32).reshape(SHAPE)
-TENSOR = torch.from_numpy(NUMBERS)
 FORMS = {
-    "array": NUMBERS,
-    "reversed": NUMBERS[::-1, ::-1].copy()[::-1, ::-1],
-    "big-endian": NUMBERS.astype(">f4"),
-    "read-only": np.broadcast_to(NUMBERS, SHAPE),
-    "list": NUMBERS.tolist(),
-    "tensor": TENSOR,
-    "with a gradient": TENSOR.clone().requires_grad_(),
-    "part of a graph": 1 * TENSOR.clone().requires_grad_(),
-    "sparse": TENSOR.to_sparse(),
-    "transposed": TENSOR.T.contiguous().T,
-    "bfloat16": TENSOR.bfloat16(),
-    "tensors in a list": list(TENSOR.clone().requires_grad_()),
-    "quantized": torch.quantize_per_tensor(TENSOR, 1.0, 0, torch.qint8),
-    "negated view": torch.complex(TENSOR, -TENSOR).conj().imag,
+    "array": np.copy,
+    "reversed": lambda array: array[::-1].copy()[::-1],
+    "column by column": np.asfortranarray,
+    "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
+    "read-only": lambda array: np.broadcast_to(array, array.shape),
+    "arrays in a list": list,
+    "tensor": torch.tensor,
+    "column by column, tensor": lambda array: torch.tensor(array.T.copy()).permute(
+        *reversed(range(array.ndim))
+    ),
+    "sparse": lambda array: torch.tensor(array).to_sparse(),
+    "tensors in a list": lambda array: [*torch.tensor(array)],
 }
+ONLY_FLOATS = {
+    "numbers in a list": np.ndarray.tolist,
+    "with a gradient": lambda array: torch.tensor(array, requires_grad=True),
+    "part of a graph": lambda array: [*torch.tensor(array, requires_grad=True)],
+    "bfloat16": lambda array: torch.tensor(array).bfloat16(),
+    "quantized": lambda array: torch.quantize_per_tensor(
+        torch.tensor(array), 1.0, 0, torch.qint8
+    ),
+    "negated view": lambda array: torch.tensor(0 - 1j * array).conj().imag,
+}
+ALL = FORMS | ONLY_FLOATS
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_arrays_and_tensors_in_every_form(form):
-    array, tensor = to_array(form), to_tensor(form)
-    assert array.dtype.isnative and np.array_equal(array, NUMBERS)
-    assert isinstance(tensor, torch.Tensor) and not tensor.requires_grad
-    assert torch.equal(tensor.float(), TENSOR)
+@pytest.mark.filterwarnings("error")
+def test_digits(sample, form, tmp_path):
+    images, labels = sample.test.images[:9], sample.test.labels[:9]
+    digits = Digits(form(images), form(labels))
+    assert np.array_equal(digits.images, images) and digits.images.dtype == np.uint8
+    assert np.array_equal(digits.labels, labels) and digits.labels.dtype == np.int64
+    for array in digits.images, digits.labels:
+        torch.from_numpy(array)  # refused, or warned of, unless it is as PyTorch likes
+    assert torch.equal(to_input(form(images)), to_input(images))
+    write_idx(tmp_path / "file", form(images))
+    assert np.array_equal(read_idx(tmp_path / "file"), images)
 
 
-def test_a_tensor_stays_where_it_is():
-    meta = TENSOR.to("meta")
-    assert to_tensor(meta).is_meta
+@pytest.mark.parametrize("form", ALL.values(), ids=ALL)
+@pytest.mark.filterwarnings("ignore:torch.quantize")
+def test_floats(form, tmp_path):
+    numbers = np.float32([[0, 1, 2], [3, 4, 5]])
+    write_idx(tmp_path / "file", form(numbers))
+    assert np.array_equal(read_idx(tmp_path / "file"), numbers)
+    assert to_array(form(numbers)).dtype.isnative
+    tensor = to_tensor(form(numbers))
+    assert torch.equal(tensor.float(), torch.tensor(numbers))
+    assert not tensor.requires_grad
+
+
+def test_what_holds_no_array_of_numbers():
+    assert to_tensor(torch.ones(3, device="meta")).is_meta  # it stays where it is
     with pytest.raises(ValueError, match='on the device "meta" has no numbers'):
-        to_array(meta)
-
-
-def test_ragged_lists():
+        to_array(torch.ones(3, device="meta"))
     with pytest.raises(ValueError, match="expected one array, but the parts"):
         to_array([[1, 2], [3]])
 
 
 @pytest.mark.parametrize("three", [3, np.int8(3), torch.tensor(3), np.array(3)])
 def test_counts(three):
-    number = whole_number("n", three)
+    number = whole_number("n", three, 3)
     assert number == 3 and type(number) is int
 
 
 @pytest.mark.parametrize("wrong", [3.0, "3", None, [3], -1, int, np.zeros((9, 9))])
 def test_what_is_no_count(wrong):
-    with pytest.raises(ValueError, match="n must be a whole number from 0, not") as e:
+    with pytest.raises(ValueError, match=r"^n must be a whole number from 0, not .*$"):
         whole_number("n", wrong)
-    assert "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +99,8 @@ def test_numbers(half):
 
 @pytest.mark.parametrize("wrong", ["0.5", None, [1, 2], 1j, float, torch.ones(9, 9)])
 def test_what_is_no_number(wrong):
-    with pytest.raises(ValueError, match="x must be one number, not") as e:
+    with pytest.raises(ValueError, match=r"^x must be one number, not .*$"):
         real_number("x", wrong)
-    assert "\n" not in str(e.value)
 
 
 def test_the_home_folder(monkeypatch, tmp_path):
@@ -88,3 +108,4 @@ def test_the_home_folder(monkeypatch, tmp_path):
         monkeypatch.setenv(variable, str(tmp_path))
     assert home_path("~/digits") == tmp_path / "digits"
     assert home_path(tmp_path) == tmp_path
+    assert os.fspath(home_path("~nobody-here/x")) == os.path.join("~nobody-here", "x")
