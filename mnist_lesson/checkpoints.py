@@ -1,8 +1,8 @@
 """Checkpoints: what a training run saves after each epoch, to go on from there.
 
-A folder holds one training run. `begin` writes the run's identity into it before the
-first step, and from then on only epochs with that identity count: those of an earlier
-run are never taken for this one's, at whatever moment either was killed.
+A folder holds one training run. The run writes its identity there before its first
+step, and from then on only epochs with that identity count: those of an earlier run
+are never taken for this one's, at whatever moment either was killed.
 """
 
 import hashlib
@@ -23,172 +23,92 @@ from ._system import atomic_write
 from .data import Digits
 from .events import EndEpoch, Evaluation, History
 
-RUN_FILE = "run.json"
 
+@dataclass
+class Checkpoints:
+    """A folder, and the training run that saves its epochs there, as ``epoch_0.pt`` ….
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A training run after one of its epochs.
-
-    Parameters
-    ----------
-    run
-        The run's identity, drawn at random when it began.
-    settings
-        What its steps depend on, beside the weights: the trainer's numbers, the
-        digits' fingerprints, the layers.
-    history
-        Its epochs so far.
-    model, optimizer
-        Their state dictionaries.
+    `settings` are what its steps depend on beside `model` and `optimizer`: numbers, and
+    which digits. `run` is its identity, drawn at random.
     """
 
-    run: str
+    folder: Path
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
-    history: History
-    model: dict[str, Any]
-    optimizer: dict[str, Any]
+    run: str = ""
 
-    def save(self, folder: Path) -> None:
-        """Write it into the run's folder, whole or not at all.
+    def start(self, resume: bool) -> History:
+        """Begin a run in the folder, or go on after the last epoch of the one there."""
+        for path in (*self.folder.glob(".epoch_*.pt-*"), *self.folder.glob(".run.*-*")):
+            path.unlink()  # what a killed run left half-written
+        if resume:
+            run = _identity(self.folder)
+            for path in reversed(_epochs(self.folder).values()):
+                saved = _load(path)
+                if run in (saved["run"], None):
+                    return self._resume(saved, path)
+        self.run = secrets.token_hex(8)
+        _write(self.folder / "run.json", json.dumps({"run": self.run}).encode())
+        for path in _epochs(self.folder).values():
+            path.unlink()  # they no longer count
+        return History()
 
-        Raises
-        ------
-        RuntimeError
-            If another training run has begun there meanwhile.
-        OSError
-            If the file cannot be written: no space is left, say.
-        """
-        if _identity(folder) not in (self.run, None):
-            raise RuntimeError(
-                f"{folder}: another training run has begun in this folder, so this one "
-                "cannot go on saving there; give each run its own checkpoint_dir"
-            )
-        content = vars(self) | {"history": [asdict(event) for event in self.history]}
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        _write(_path(folder, len(self.history) - 1), buffer.getbuffer())
-
-    @classmethod
-    def load(cls, path: Path) -> "Checkpoint":
-        """Read a checkpoint, to the CPU. Nothing in the file is run, whoever made it.
-
-        Raises
-        ------
-        ValueError
-            If the file is not a whole checkpoint of `Trainer.fit`.
-        OSError
-            If it cannot be opened.
-        """
-        file = io.BytesIO(path.read_bytes())
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what is wrong is said below
-                # PyTorch does not look at the checksums that it writes.
-                if damaged := zipfile.ZipFile(file).testzip():
-                    raise ValueError(f"{damaged} is damaged")
-                file.seek(0)
-                content = torch.load(file, map_location="cpu", weights_only=True)
-            history = History(_event(**event) for event in content["history"])
-            checkpoint = cls(**content | {"history": history})
-            settings = checkpoint.settings
-            for part in settings, settings["layers"], checkpoint.model:
-                if not isinstance(part, dict):
-                    raise TypeError(f"{type(part)} is not a dictionary")
-            if path.name != _path(path.parent, history[-1].epoch).name:
-                raise ValueError("it has the name of another epoch")
-        except Exception as error:  # a foreign file may raise anything
-            raise ValueError(
-                f"{path}: expected a checkpoint of Trainer.fit, but it cannot be read "
-                "as one; remove it"
-            ) from error
-        return checkpoint
-
-    def check_settings(self, settings: dict[str, Any], path: Path) -> None:
-        """Raise ValueError if the run had other settings than these."""
-        for name, value in settings.items():
-            had = self.settings.get(name)
-            if had != value and not isinstance(value, dict):
+    def _resume(self, saved: dict[str, Any], path: Path) -> History:
+        """Compare first, then put everything in the state that was saved."""
+        for name, value in self.settings.items():
+            had = saved["settings"].get(name)
+            if had != value:
                 raise ValueError(
                     f"{path}: expected a training run with {name} = {value}, but this "
                     f"one had {had}; resume with the same settings, or choose another "
                     "checkpoint_dir"
                 )
+        _compare(self.model, saved, path, layers=True)
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.model.load_state_dict(saved["model"])
+        self.run = saved["run"]
+        return History(saved["history"])
 
-    def check_model(self, model: nn.Module, path: Path, *, layers: bool) -> None:
-        """Raise ValueError if the weights are not a model's own, name by name.
-
-        With `layers`, those without weights must be the same, too.
-        """
-        pairs = [(_shapes(model.state_dict()), _shapes(self.model))]
-        if layers:
-            pairs.append((describe_layers(model), self.settings["layers"]))
-        for ours, its in pairs:
-            for name in ours | its:
-                if ours.get(name) != its.get(name):
-                    raise ValueError(
-                        f"{path}: expected the weights of a {type(model).__name__}, "
-                        f"but this checkpoint is of another model: {name} is "
-                        f"{its.get(name, 'missing')} there, and here "
-                        f"{ours.get(name, 'missing')}"
-                    )
-
-
-def begin(folder: Path) -> str:
-    """Give a new training run its identity in a folder, which is made if need be.
-
-    Epochs of an earlier run are removed, once they no longer count.
-    """
-    run = secrets.token_hex(8)
-    _write(folder / RUN_FILE, json.dumps({"run": run}).encode())
-    for path in (*checkpoint_files(folder).values(), *_leftovers(folder)):
-        path.unlink()
-    return run
+    def save(self, history: History) -> None:
+        """Save the last epoch of a history, whole or not at all."""
+        if _identity(self.folder) not in (self.run, None):
+            raise RuntimeError(
+                f"{self.folder}: another training run has begun in this folder, so "
+                "this one cannot go on saving there; give each run its own "
+                "checkpoint_dir"
+            )
+        content = {
+            "run": self.run,
+            "settings": self.settings | {"layers": _layers(self.model)},
+            "history": [asdict(event) for event in history],
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        _write(self.folder / f"epoch_{history[-1].epoch}.pt", buffer.getbuffer())
 
 
-def newest(folder: Path) -> tuple[Checkpoint, Path] | None:
-    """Find the last epoch of the run that a folder holds, if it has finished one.
-
-    What a killed run left half-written is removed.
-    """
-    run = _identity(folder)
-    for path in _leftovers(folder):
-        path.unlink()
-    for path in reversed(checkpoint_files(folder).values()):
-        checkpoint = Checkpoint.load(path)
-        if run in (checkpoint.run, None):
-            return checkpoint, path
-    return None
-
-
-def of_epoch(folder: Path, epoch: int) -> tuple[Checkpoint, Path]:
-    """Find an epoch of the run that a folder holds."""
-    path = _path(folder, epoch)
-    try:
-        checkpoint = Checkpoint.load(path)
-    except FileNotFoundError:
-        has = ", ".join(map(str, checkpoint_files(folder))) or "none"
+def restore(folder: Path, epoch: int, model: nn.Module) -> None:
+    """Give a model back the weights of an epoch; see `Trainer.restore`."""
+    path, epochs = folder / f"epoch_{epoch}.pt", _epochs(folder)
+    if epoch not in epochs:
         raise FileNotFoundError(
-            f"{path}: there is no such checkpoint; of the epochs, {folder} has {has}"
-        ) from None
-    if _identity(folder) not in (checkpoint.run, None):
+            f"{path}: there is no such checkpoint; of the epochs, {folder} has "
+            + (", ".join(map(str, epochs)) or "none")
+        )
+    saved = _load(path)
+    if _identity(folder) not in (saved["run"], None):
         raise ValueError(
             f"{path}: this epoch is of an earlier training run than the one that has "
             "begun in this folder since"
         )
-    return checkpoint, path
+    _compare(model, saved, path, layers=False)
+    model.load_state_dict(saved["model"])
 
 
-def checkpoint_files(folder: Path) -> dict[int, Path]:
-    """List a folder's checkpoints by epoch, in order."""
-    found = {}
-    for path in folder.glob("epoch_*.pt"):
-        if match := re.fullmatch(r"epoch_(\d+)\.pt", path.name):
-            found[int(match[1])] = path
-    return dict(sorted(found.items()))
-
-
-def describe_digits(digits: Digits | None) -> str:
+def fingerprint(digits: Digits | None) -> str:
     """Say how many digits these are, and which: the fingerprint is of all of them."""
     if not digits:
         return "none"
@@ -197,7 +117,61 @@ def describe_digits(digits: Digits | None) -> str:
     return f"{len(digits):,} digits (fingerprint {sha.hexdigest()[:12]})"
 
 
-def describe_layers(model: nn.Module) -> dict[str, str]:
+def _load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, to the CPU. Nothing in the file is run, whoever made it."""
+    file = io.BytesIO(path.read_bytes())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong is said below
+            # PyTorch does not look at the checksums that it writes.
+            if damaged := zipfile.ZipFile(file).testzip():
+                raise ValueError(f"{damaged} is damaged")
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        saved = {k: content[k] for k in ("run", "settings", "model", "optimizer")}
+        saved["history"] = History(
+            EndEpoch(
+                *(event["epoch"], event["step"], Evaluation(**event["train"])),
+                event["validation"] and Evaluation(**event["validation"]),
+            )
+            for event in content["history"]
+        )
+        if path.name != f"epoch_{saved['history'][-1].epoch}.pt":
+            raise ValueError("it has the name of another epoch")
+        saved["shapes"] = _shapes(saved["model"])
+        saved["layers"] = dict(saved["settings"]["layers"])
+    except Exception as error:  # a foreign file may raise anything
+        raise ValueError(
+            f"{path}: expected a checkpoint of Trainer.fit, but it cannot be read as "
+            "one; remove it"
+        ) from error
+    return saved
+
+
+def _compare(model: nn.Module, saved: Any, path: Path, *, layers: bool) -> None:
+    """Refuse the weights of another model; `layers`: also if others have none."""
+    ours, its = _shapes(model.state_dict()), saved["shapes"]
+    if layers:
+        ours, its = ours | _layers(model), its | saved["layers"]
+    for name in ours | its:
+        if ours.get(name) != its.get(name):
+            raise ValueError(
+                f"{path}: expected the weights of a {type(model).__name__}, but this "
+                f"checkpoint is of another model: {name} is "
+                f"{its.get(name, 'missing')} there, and here "
+                f"{ours.get(name, 'missing')}"
+            )
+
+
+def _shapes(state: dict[str, torch.Tensor]) -> dict[str, str]:
+    """Say of what type and shape each tensor of a state dictionary is."""
+    return {
+        name: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        for name, value in state.items()
+    }
+
+
+def _layers(model: nn.Module) -> dict[str, str]:
     """Say of what kind each layer is, those without weights, too."""
     return {
         f"layer {name}": re.sub(r" at 0x\w+", "", repr(layer))  # no addresses
@@ -206,44 +180,27 @@ def describe_layers(model: nn.Module) -> dict[str, str]:
     }
 
 
-def _shapes(state: dict[str, Any]) -> dict[str, str]:
-    """Say of what shape and type each entry of a state dictionary is."""
-    return {
-        name: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-        if isinstance(value, torch.Tensor)
-        else type(value).__name__
-        for name, value in state.items()
-    }
-
-
-def _event(
-    epoch: int, step: int, train: dict[str, float], validation: dict[str, float] | None
-) -> EndEpoch:
-    """Make an event of what `asdict` made of one."""
-    judged = None if validation is None else Evaluation(**validation)
-    return EndEpoch(epoch, step, Evaluation(**train), judged)
-
-
-def _path(folder: Path, epoch: int) -> Path:
-    return folder / f"epoch_{epoch}.pt"
-
-
-def _leftovers(folder: Path) -> list[Path]:
-    """Find the temporary files of a run that was killed while it wrote one."""
-    return [*folder.glob(".epoch_*.pt-*"), *folder.glob(f".{RUN_FILE}-*")]
+def _epochs(folder: Path) -> dict[int, Path]:
+    """List a folder's checkpoints by epoch, in order."""
+    found = {}
+    for path in folder.glob("epoch_*.pt"):
+        if match := re.fullmatch(r"epoch_(\d+)\.pt", path.name):
+            found[int(match[1])] = path
+    return dict(sorted(found.items()))
 
 
 def _identity(folder: Path) -> str | None:
     """Read which run a folder holds; None if it does not say."""
+    path = folder / "run.json"
     try:
-        run: str = json.loads((folder / RUN_FILE).read_bytes())["run"]
+        run: str = json.loads(path.read_bytes())["run"]
         return run
     except FileNotFoundError:
         return None
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
-            f"{folder / RUN_FILE}: expected the identity of a training run, but it "
-            "cannot be read as one; choose another checkpoint_dir, or remove this one"
+            f"{path}: expected the identity of a training run, but it cannot be read "
+            "as one; choose another checkpoint_dir, or remove this one"
         ) from error
 
 

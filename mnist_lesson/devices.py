@@ -2,29 +2,33 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import partial
-from itertools import chain
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
+Lend = Callable[[], AbstractContextManager[None]]
+_TURN = threading.RLock()  # held by the thread that draws from PyTorch's generators
+
 
 def pick_device() -> torch.device:
-    """Choose where to compute: the accelerator that PyTorch finds, else the CPU.
+    """Choose where to compute.
 
-    ``$MNIST_LESSON_DEVICE`` ("cpu", "cuda:1", "mps" …) overrides the choice.
+    Returns
+    -------
+    torch.device
+        What ``$MNIST_LESSON_DEVICE`` names ("cpu", "cuda:1", "mps" …); if it is not
+        set, the accelerator that PyTorch finds (CUDA, MPS, XPU …), else the CPU.
 
     Raises
     ------
     ValueError
         If the variable names a device that PyTorch cannot use here.
     """
-    wanted = os.environ.get("MNIST_LESSON_DEVICE")
-    if wanted:
-        return find_device(wanted, "$MNIST_LESSON_DEVICE")
+    if name := os.environ.get("MNIST_LESSON_DEVICE"):
+        return find_device(name, "$MNIST_LESSON_DEVICE")
     found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
     return found or torch.device("cpu")
 
@@ -36,7 +40,7 @@ def find_device(name: torch.device | str, source: str) -> torch.device:
         torch.empty(1, device=device)
         if device.type == "meta":
             raise NotImplementedError("its tensors hold no numbers")
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"{source} names {name!r}, which PyTorch cannot use on this machine "
             f'({str(error).splitlines()[0]}); try "cpu"'
@@ -44,30 +48,24 @@ def find_device(name: torch.device | str, source: str) -> torch.device:
     return device
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """Tell where a model is. One without parameters and buffers is on the CPU."""
-    tensors = chain(model.parameters(), model.buffers())
-    return next((tensor.device for tensor in tensors), torch.device("cpu"))
-
-
 def input_format(model: nn.Module) -> dict[str, Any]:
-    """Tell in which format a model wants its inputs, as arguments of `Tensor.to`.
+    """Tell where and in what format a model takes its inputs, for `Tensor.to`.
 
-    That is in the type of its weights; and, for convolutions on the CPU, with the
-    channels innermost in memory: each hands this order on to the next, and all are
-    faster. Only PyTorch's layers and ours are known to work so. In anybody else's code
-    there may be a `view`, which needs the usual order.
+    Convolutions on the CPU are faster with the channels innermost in memory. Only
+    PyTorch's layers and ours get them so: others may `view`, which fails on this order.
     """
-    weights = (p for p in model.parameters() if p.is_floating_point())
-    weight = next(weights, torch.empty(0, dtype=torch.float32, device="cpu"))
-    layers, ours = [*model.modules()], ("torch.nn.", f"{__package__}.")
+    tensors = [*model.parameters(), *model.buffers()]
+    device = tensors[0].device if tensors else torch.device("cpu")
+    dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
+    layers, known = [*model.modules()], ("torch.nn.", f"{__package__}.")
     channels_last = (
-        weight.device.type == "cpu"
+        device.type == "cpu"
         and any(isinstance(layer, nn.Conv2d) for layer in layers)
-        and all(type(layer).__module__.startswith(ours) for layer in layers)
+        and all(type(layer).__module__.startswith(known) for layer in layers)
     )
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    return {"dtype": weight.dtype, "memory_format": layout}
+    dtype = next(dtypes, torch.float32)
+    return {"device": device, "dtype": dtype, "memory_format": layout}
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
@@ -80,54 +78,38 @@ def autocast(device: torch.device) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-class RandomNumbers:
-    """A sequence of random numbers of one's own, whatever else draws meanwhile.
+@contextmanager
+def random_numbers(seed: int, device: torch.device) -> Iterator[Lend]:
+    """Let PyTorch draw from a sequence of our own: within, and nowhere else.
 
-    PyTorch has one generator for the CPU and one for each accelerator; dropout, say,
-    takes from these. Within `with numbers.drawn():` they continue this sequence; before
-    and afterwards, and within `with numbers.lent():`, they are the caller's. Threads
-    take turns.
+    Given is `lend`: within `with lend():`, as before and after, all draw on from the
+    caller's sequence. Threads take turns.
     """
+    other = {  # dropout on an accelerator draws from a generator there
+        place.type: torch.Generator(place).manual_seed(seed % 2**63).get_state()
+        for place in (torch.device("cpu"), device)
+    }
 
-    _turn = threading.RLock()
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        seed %= 2**63  # as much as a generator takes
-        self._generators = [(torch.get_rng_state, torch.set_rng_state)]
-        self._other = [torch.Generator("cpu").manual_seed(seed).get_state()]
-        if device.type != "cpu":
-            module = torch.get_device_module(device)
-            get = partial(module.get_rng_state, device)
-            put = partial(module.set_rng_state, device=device)
-            with suppress(AssertionError, RuntimeError):  # not every device has one
-                get()
-                self._other += [torch.Generator(device).manual_seed(seed).get_state()]
-                self._generators += [(get, put)]
+    def exchange() -> None:
+        for kind, state in other.items():
+            where = () if kind == "cpu" else (device,)
+            module: Any = torch.get_device_module(device) if where else torch.random
+            other[kind] = module.get_rng_state(*where)
+            module.set_rng_state(state, *where)
 
     @contextmanager
-    def drawn(self) -> Iterator[None]:
-        """Draw from this sequence, and from nobody else's."""
-        with self._turn:
-            self._exchange()
-            try:
-                yield
-            finally:
-                self._exchange()
-
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Let others have their generators, and their turn, while this is drawn."""
-        self._exchange()
-        self._turn.release()
+    def lend() -> Iterator[None]:
+        exchange()
+        _TURN.release()
         try:
             yield
         finally:
-            self._turn.acquire()
-            self._exchange()
+            _TURN.acquire()
+            exchange()
 
-    def _exchange(self) -> None:
-        """Put away the states that the generators have, and set those put away."""
-        states = [get() for get, _ in self._generators]
-        for (_, put), state in zip(self._generators, self._other, strict=True):
-            put(state)
-        self._other = states
+    with _TURN:
+        exchange()
+        try:
+            yield lend
+        finally:
+            exchange()

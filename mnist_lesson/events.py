@@ -41,28 +41,21 @@ class EndIteration:
     @property
     def cost(self) -> float:
         """Mean cross-entropy of the batch, in nats."""
-        return _read(self._cost)
+        return float(self._cost() if callable(self._cost) else self._cost)
 
     @property
     def accuracy(self) -> float:
         """Correct answers / batch size."""
-        return _read(self._accuracy)
+        return float(self._accuracy() if callable(self._accuracy) else self._accuracy)
 
 
 @dataclass(frozen=True)
 class EndEpoch:
     """All training digits were learned from once more.
 
-    Parameters
-    ----------
-    epoch
-        Counted from 0.
-    step
-        How many batches there were so far, over all epochs.
-    train
-        Over the digits as they were met, while the weights still moved.
-    validation
-        Over the held-out digits, after the epoch; None when there are none.
+    `epoch` is counted from 0; `step` is the number of batches so far, over all epochs.
+    `train` is over the digits as they were met, while the weights still moved;
+    `validation` over the held-out digits, after the epoch, or None without any.
     """
 
     epoch: int
@@ -82,32 +75,27 @@ class History(list[EndEpoch]):
     @overload
     def __getitem__(self, index: slice) -> "History": ...
     def __getitem__(self, index: SupportsIndex | slice) -> "EndEpoch | History":
-        if isinstance(index, slice):
-            return History(super().__getitem__(index))
-        return super().__getitem__(index)
+        found = super().__getitem__(index)
+        return History(found) if isinstance(found, list) else found
 
     @property
     def best(self) -> EndEpoch:
         """The epoch with the lowest validation cost, the earliest of equal ones.
 
+        A cost that is not a number is passed over.
+
         Raises
         ------
         ValueError
-            If an epoch was not validated, or no cost is a number.
+            If there is no epoch, one was not validated, or no cost is a number.
         """
         costs = [e.validation.cost for e in self if e.validation is not None]
-        if not self or len(costs) < len(self):
+        if not costs or len(costs) < len(self):
             raise ValueError(
                 "there is no best epoch without a validation cost for each: "
                 "give fit some validation digits and at least one epoch"
             )
-        if all(map(math.isnan, costs)):
+        numbers = [cost for cost in costs if not math.isnan(cost)]
+        if not numbers:
             raise ValueError("there is no best epoch: no validation cost is a number")
-        # Nothing compares with nan, not even nan.
-        best = min(cost for cost in costs if not math.isnan(cost))
-        return self[costs.index(best)]
-
-
-def _read(number: LazyNumber) -> float:
-    """Read a number, a tensor of one number, or a function that gives either."""
-    return float(number() if callable(number) else number)
+        return self[costs.index(min(numbers))]

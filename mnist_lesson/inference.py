@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .data import Digits, grey_levels, to_input
-from .devices import autocast, device_of, input_format
+from .devices import autocast, input_format
 from .events import Evaluation
 
 if TYPE_CHECKING:
@@ -34,23 +34,7 @@ class Recognition(NamedTuple):
 
 
 def evaluate(model: nn.Module, digits: Digits) -> Evaluation:
-    """Measure cost and accuracy, each over all digits at once.
-
-    (The mean of the batches' means would give the digits of a smaller last batch too
-    much weight.)
-
-    Parameters
-    ----------
-    model
-        Any module from (N, 1, 28, 28) to logits (N, 10), wherever it is.
-    digits
-        What to judge it by.
-
-    Raises
-    ------
-    ValueError
-        If there are no digits, or the model does not return such logits.
-    """
+    """Measure cost and accuracy over all digits; see `Trainer.evaluate`."""
     want_digits("evaluate", digits)
     if len(digits) == 0:
         raise ValueError("there are no digits to evaluate")
@@ -59,25 +43,7 @@ def evaluate(model: nn.Module, digits: Digits) -> Evaluation:
 
 
 def predict(model: nn.Module, images: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Give the probability of each digit.
-
-    Parameters
-    ----------
-    model
-        Any module from (N, 1, 28, 28) to logits (N, 10), wherever it is.
-    images
-        uint8 (N, 28, 28), or one image (28, 28).
-
-    Returns
-    -------
-    torch.Tensor
-        float32 (N, 10), on the CPU; each row sums to 1.
-
-    Raises
-    ------
-    ValueError
-        If these are not such images, or the model does not return such logits.
-    """
+    """Give the probability of each digit; see `Trainer.predict`."""
     return compute_logits(model, images).softmax(dim=1).cpu()
 
 
@@ -87,14 +53,24 @@ def recognize(model: nn.Module, file: "Picture") -> Recognition:
     Parameters
     ----------
     model
-        A trained model, wherever it is.
+        Any module from float32 (N, 1, 28, 28) to logits (N, 10), wherever it is;
+        a trained one, if the answer is to mean something.
     file
         Anything that `load_digit` takes: a path, a file object or a PIL image.
+
+    Returns
+    -------
+    Recognition
+        The answer, how sure the model is of it, and the digit in MNIST's frame.
 
     Raises
     ------
     HandwritingError
         If there is not one digit in the picture; see `load_digit`.
+    TypeError
+        If `model` is none, but its class, say.
+    ValueError
+        If the model does not return such logits.
     FloatingPointError
         If the model's answer is not a number: it has no opinion to report.
     """
@@ -112,23 +88,9 @@ def recognize(model: nn.Module, file: "Picture") -> Recognition:
 
 
 def compute_logits(model: nn.Module, images: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Compute logits in evaluation mode, and leave every layer's mode as it was.
-
-    Parameters
-    ----------
-    model
-        Any module from (N, 1, 28, 28) to logits (N, 10).
-    images
-        uint8 (N, 28, 28), or one image (28, 28).
-
-    Returns
-    -------
-    torch.Tensor
-        float32 (N, 10), on the model's device.
-    """
-    images = grey_levels(images)
-    device, wanted = device_of(model), input_format(model)
-    modes = {module: module.training for module in model.modules()}
+    """Compute logits in evaluation mode, and leave every layer's mode as it was."""
+    images, wanted = grey_levels(images), input_format(model)
+    device, modes = wanted["device"], [(m, m.training) for m in model.modules()]
     model.eval()
     try:
         with torch.no_grad(), autocast(device):
@@ -139,24 +101,22 @@ def compute_logits(model: nn.Module, images: np.ndarray | torch.Tensor) -> torch
                 ]
             )
     finally:
-        model.train(modes[model])
-        for module, mode in modes.items():  # some may be kept in evaluation mode
-            module.training = mode
+        for module, training in modes:  # some may be kept in evaluation mode
+            module.training = training
 
 
 def checked(logits: torch.Tensor, images: int) -> torch.Tensor:
     """Give logits as float32, or say that they are none."""
-    if not isinstance(logits, torch.Tensor) or logits.shape != (images, 10):
-        found = (
-            tuple(logits.shape)
-            if isinstance(logits, torch.Tensor)
-            else f"a {type(logits).__name__}"
-        )
-        raise ValueError(
-            f"the model must return logits of shape {(images, 10)} for {images} "
-            f"images, but it returned {found}"
-        )
-    return logits.float()
+    if isinstance(logits, torch.Tensor):
+        if logits.shape == (images, 10):
+            return logits.float()
+        found = str(tuple(logits.shape))
+    else:
+        found = f"a {type(logits).__name__}"
+    raise ValueError(
+        f"the model must return logits of shape {(images, 10)} for {images} images, "
+        f"but it returned {found}"
+    )
 
 
 def judge(logits: torch.Tensor, labels: torch.Tensor) -> Evaluation:

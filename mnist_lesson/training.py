@@ -5,27 +5,19 @@ import os
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import checkpoints
+from . import inference
 from ._values import home_path, real_number, whole_number
-from .checkpoints import Checkpoint
+from .checkpoints import Checkpoints, fingerprint, restore
 from .data import Digits, to_input
-from .devices import RandomNumbers, autocast, find_device, input_format, pick_device
+from .devices import autocast, find_device, input_format, pick_device, random_numbers
 from .events import EndEpoch, EndIteration, Evaluation, Handler, History
-from .inference import (
-    accuracy,
-    checked,
-    evaluate,
-    judge,
-    predict,
-    want_digits,
-    want_module,
-)
 
 WARMUP_FRACTION = 0.3  # of all steps: the rate rises so long and falls to 0 in the rest
 MAX_GRAD_NORM = 4.0  # longer gradients, mostly of the first batches, are cut to this
@@ -33,9 +25,6 @@ MAX_GRAD_NORM = 4.0  # longer gradients, mostly of the first batches, are cut to
 
 class Trainer:
     """Trains a model by stochastic gradient descent with momentum, and judges it.
-
-    Gradients longer than 4 are shortened to that. On a GPU that computes with bfloat16
-    the model does (`torch.autocast`); weights, cost and step keep their 32 bits.
 
     Parameters
     ----------
@@ -46,19 +35,28 @@ class Trainer:
         The highest rate, for the mean (not the sum) of a batch's gradients.
     momentum
         The share of the last step that the next one keeps, in Nesterov's form, which
-        looks one step ahead.
+        looks one step ahead (https://proceedings.mlr.press/v28/sutskever13.html).
     weight_decay
         L2 regularization: this times each parameter is added to its gradient.
     schedule
         "one-cycle" raises the rate from 0 to `learning_rate` in the first three tenths
-        of all steps and lowers it to 0 in the rest, both linearly; "constant" holds it.
+        of all steps and lowers it to 0 in the rest, both linearly, a simple form of
+        Smith's (https://doi.org/10.48550/arXiv.1803.09820); "constant" holds it.
     device
         Where to compute; by default what `pick_device` says.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument makes no sense.
+        If an argument makes no sense, or PyTorch cannot use the device.
+
+    Notes
+    -----
+    Gradients are clipped (https://doi.org/10.48550/arXiv.1211.5063): where all of them
+    together are longer than 4, they are shortened to that. On a GPU that computes with
+    bfloat16 the model does (`torch.autocast`); weights, cost and step keep their 32
+    bits. On a CPU, convolutions get their inputs with the channels last in memory, if
+    all layers are PyTorch's or this package's: that is faster, and no shape changes.
     """
 
     def __init__(
@@ -70,11 +68,12 @@ class Trainer:
         weight_decay: float = 5e-4,
         schedule: str = "one-cycle",
         device: torch.device | str | None = None,
-    ):
-        want_module("Trainer", model)
+    ) -> None:
+        inference.want_module("Trainer", model)
         self.learning_rate = real_number("learning_rate", learning_rate)
         self.momentum = real_number("momentum", momentum)
         self.weight_decay = real_number("weight_decay", weight_decay)
+        self.schedule = schedule
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, not {learning_rate}")
         if not 0 <= self.momentum < 1:
@@ -85,7 +84,6 @@ class Trainer:
             raise ValueError(
                 f'schedule must be "one-cycle" or "constant", not {schedule!r}'
             )
-        self.schedule = schedule
         self.device = pick_device() if device is None else find_device(device, "device")
         self.model = model.to(self.device)
 
@@ -103,9 +101,6 @@ class Trainer:
         seed: int = 0,
     ) -> History:
         """Train for some epochs; every digit is met once in each, in a new order.
-
-        Interrupting (Ctrl-C, or the stop button) ends the training run with a warning,
-        and what is known of the finished epochs is returned.
 
         Parameters
         ----------
@@ -144,15 +139,23 @@ class Trainer:
             with other settings, digits or layers. The model is then as it was.
         OSError
             If a checkpoint cannot be written; those before are as they were.
+        RuntimeError
+            If another training run has begun in `checkpoint_dir` meanwhile.
+
+        Warns
+        -----
+        UserWarning
+            If it is interrupted (Ctrl-C, or the stop button): that ends the training
+            run, and what is known of the finished epochs is returned.
         """
         epochs = whole_number("epochs", epochs, 1)
         batch_size = whole_number("batch_size", batch_size, 1)
         seed = whole_number("seed", seed)
-        want_digits("fit", train)
+        inference.want_digits("fit", train)
         if len(train) == 0:
             raise ValueError("there are no training digits")
         if validation is not None:
-            want_digits("fit", validation)
+            inference.want_digits("fit", validation)
         if resume and checkpoint_dir is None:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
         handlers = _handlers(event_handler)
@@ -160,34 +163,18 @@ class Trainer:
         self.model.to(self.device)  # wherever it has been meanwhile
         if any(map(nn.parameter.is_lazy, self.model.parameters())):
             self.predict(train.images[0])  # lazy layers take their sizes from it
-        optimizer = self._optimizer()
-        parameters = optimizer.param_groups[0]["params"]
-        history = History()
+        optimizer, history = self._optimizer(), History()
         if checkpoint_dir is not None:
+            names = "learning_rate", "momentum", "weight_decay", "schedule"
+            settings = {name: getattr(self, name) for name in names}
+            settings |= {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+            settings["training digits"] = fingerprint(train)
+            settings["validation digits"] = fingerprint(validation)
             folder = home_path(checkpoint_dir)
-            settings = {
-                "learning_rate": self.learning_rate,
-                "momentum": self.momentum,
-                "weight_decay": self.weight_decay,
-                "schedule": self.schedule,
-                "epochs": epochs,
-                "batch_size": batch_size,
-                "seed": seed,
-                "training digits": checkpoints.describe_digits(train),
-                "validation digits": checkpoints.describe_digits(validation),
-                "layers": checkpoints.describe_layers(self.model),
-            }
-            found = checkpoints.newest(folder) if resume else None
-            if found is None:
-                run = checkpoints.begin(folder)
-            else:
-                saved, path = found
-                saved.check_settings(settings, path)
-                saved.check_model(self.model, path, layers=True)
-                optimizer.load_state_dict(saved.optimizer)
-                self.model.load_state_dict(saved.model)
-                run, history = saved.run, saved.history
+            run = Checkpoints(folder, self.model, optimizer, settings)
+            history = run.start(resume)
 
+        [group] = optimizer.param_groups  # only now: resuming makes a new one
         # All data goes to the device once; batches are then cut out there.
         images = torch.from_numpy(train.images).to(self.device)
         labels = torch.from_numpy(train.labels).to(self.device)
@@ -196,55 +183,48 @@ class Trainer:
         step = len(history) * steps // epochs
         try:
             for epoch in range(len(history), epochs):
-                # Each epoch starts from a seed of its own, so that a resumed run meets
-                # the random numbers of an uninterrupted one.
-                random = RandomNumbers(seed * 1_000_003 + epoch, self.device)
-                with random.drawn():
+                # A seed for each epoch: a resumed run draws what an unbroken one does.
+                with random_numbers(seed * 1_000_003 + epoch, self.device) as lend:
                     order = torch.randperm(len(train), device="cpu").to(self.device)
                     targets = labels[order]
-                    # The logits of every digit as it was met, in one block: small ones,
-                    # kept by the hundred, would riddle the memory for the next batch.
+                    # One block: hundreds of small ones would fragment the memory.
                     logits = images.new_empty((len(train), 10), dtype=torch.float32)
-                    pieces = [x.split(batch_size) for x in (order, targets, logits)]
+                    pieces = (x.split(batch_size) for x in (order, targets, logits))
+                    batches = [*zip(*pieces, strict=True)]
                     self.model.train()
-                    for batch, (chosen, target, met) in enumerate(
-                        zip(*pieces, strict=True)
-                    ):
-                        optimizer.param_groups[0]["lr"] = self._rate(step, steps)
+                    for batch, (chosen, target, met) in enumerate(batches):
+                        rate = self.learning_rate
+                        if self.schedule == "one-cycle":
+                            rise = (step + 1) / (WARMUP_FRACTION * steps)
+                            fall = (steps - step) / ((1 - WARMUP_FRACTION) * steps)
+                            rate *= min(rise, fall, 1)
+                        group["lr"] = rate
                         inputs = to_input(images.index_select(0, chosen)).to(**wanted)
                         with in_bfloat16:
                             scores = self.model(inputs)
-                        scores = checked(scores, len(chosen))
+                        scores = inference.checked(scores, len(chosen))
                         cost = F.cross_entropy(scores, target)
-                        for parameter in parameters:
+                        for parameter in group["params"]:
                             parameter.grad = None  # backward adds to what it finds
                         cost.backward()
-                        _clip([p.grad for p in parameters if p.grad is not None])
+                        _clip([p.grad for p in group["params"] if p.grad is not None])
                         optimizer.step()
                         met.copy_(scores.detach())
                         if handlers:
-                            event = EndIteration(
-                                *(epoch, batch, step),
-                                cost=cost.detach(),
-                                accuracy=partial(accuracy, met, target),
-                            )
-                            with random.lent():
+                            right = partial(inference.accuracy, met, target)
+                            place = epoch, batch, step
+                            event = EndIteration(*place, cost.detach(), right)
+                            with lend():
                                 for handler in handlers:
                                     handler(event)
                         step += 1
 
-                learned = judge(logits, targets)
-                self._want_finite(learned, epoch, logits, targets, batch_size)
+                learned = inference.judge(logits, targets)
+                self._check_finite(epoch, learned.cost, batches)
                 judged = self.evaluate(validation) if validation else None
                 history.append(EndEpoch(epoch, step, learned, judged))
                 if checkpoint_dir is not None:
-                    Checkpoint(
-                        run,
-                        settings,
-                        history,
-                        self.model.state_dict(),
-                        optimizer.state_dict(),
-                    ).save(folder)
+                    run.save(history)
                 for handler in handlers:
                     handler(history[-1])
         except KeyboardInterrupt:
@@ -256,14 +236,27 @@ class Trainer:
         return history
 
     def evaluate(self, digits: Digits) -> Evaluation:
-        """Measure cost and accuracy, each over all digits at once; see `evaluate`.
+        """Measure cost and accuracy, each over all digits at once.
+
+        (The mean of the batches' means would give the digits of a smaller last batch
+        too much weight.)
+
+        Parameters
+        ----------
+        digits
+            What to judge the model by, where it is now and as it is now.
+
+        Returns
+        -------
+        Evaluation
+            The mean cross-entropy in nats, and correct / N.
 
         Raises
         ------
         ValueError, TypeError
-            If these are no digits, or none.
+            If these are no digits, or none, or the model returns no logits (N, 10).
         """
-        return evaluate(self.model, digits)
+        return inference.evaluate(self.model, digits)
 
     def predict(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Give the probability of each digit.
@@ -280,10 +273,10 @@ class Trainer:
 
         Raises
         ------
-        ValueError, TypeError
-            If these are not such images.
+        ValueError
+            If these are not such images, or the model returns no logits (N, 10).
         """
-        return predict(self.model, images)
+        return inference.predict(self.model, images)
 
     def restore(self, checkpoint_dir: str | os.PathLike[str], epoch: int) -> None:
         """Give the model back the weights it had after an epoch.
@@ -301,12 +294,10 @@ class Trainer:
             If there is no such epoch.
         ValueError
             If its file is not a checkpoint, or one of another model or another
-            training run. The model is then as it was.
+            training run, or `epoch` is no whole number. The model is then as it was.
         """
         epoch = whole_number("epoch", epoch)
-        checkpoint, path = checkpoints.of_epoch(home_path(checkpoint_dir), epoch)
-        checkpoint.check_model(self.model, path, layers=False)
-        self.model.load_state_dict(checkpoint.model)
+        restore(home_path(checkpoint_dir), epoch, self.model)
 
     def _optimizer(self) -> torch.optim.SGD:
         """Make the optimizer, of what there is to learn."""
@@ -325,26 +316,11 @@ class Trainer:
             fused=self.device.type in ("cpu", "cuda"),  # one kernel for all parameters
         )
 
-    def _rate(self, step: int, steps: int) -> float:
-        """Give the learning rate of a step, one of `steps`."""
-        if self.schedule == "constant":
-            return self.learning_rate
-        rise = (step + 1) / (WARMUP_FRACTION * steps)
-        fall = (steps - step) / ((1 - WARMUP_FRACTION) * steps)
-        return self.learning_rate * min(rise, fall, 1)
-
-    def _want_finite(
-        self,
-        learned: Evaluation,
-        epoch: int,
-        logits: torch.Tensor,
-        targets: torch.Tensor,
-        batch_size: int,
-    ) -> None:
+    def _check_finite(self, epoch: int, cost: float, batches: list[Any]) -> None:
         """Refuse to go on from an epoch in which the training run diverged."""
-        if not math.isfinite(learned.cost):
-            costs = F.cross_entropy(logits, targets, reduction="none")
-            batch = int(costs.isfinite().int().argmin()) // batch_size
+        if not math.isfinite(cost):
+            costs = [F.cross_entropy(met, target) for _, target, met in batches]
+            batch = int(torch.stack(costs).isfinite().int().argmin())
             what = f"the cost is no longer finite in epoch {epoch}, batch {batch}"
         elif not all(p.isfinite().all() for p in self.model.parameters()):
             what = f"the weights are no longer finite at the end of epoch {epoch}"
@@ -356,15 +332,12 @@ class Trainer:
         )
 
 
-def _handlers(
-    event_handler: Handler | Sequence[Handler] | None,
-) -> Sequence[Handler]:
+def _handlers(given: Handler | Sequence[Handler] | None) -> Sequence[Handler]:
     """Make a list of what listens to a training run."""
-    if event_handler is None:
+    if given is None:
         return []
-    if not isinstance(event_handler, Sequence):
-        event_handler = [event_handler]
-    for handler in event_handler:
+    handlers = given if isinstance(given, Sequence) else [given]
+    for handler in handlers:
         if isinstance(handler, type):
             raise TypeError(
                 "event_handler must be called with events, which a class is not made "
@@ -375,7 +348,7 @@ def _handlers(
                 "event_handler must be a function of one event, or a list of such, "
                 f"not {handler!r}"
             )
-    return event_handler
+    return handlers
 
 
 def _clip(gradients: list[torch.Tensor]) -> None:

@@ -3,15 +3,15 @@
 `with emulated("mps")` plays a Mac's GPU, which has no float64, and `with
 emulated("cuda")` one of NVIDIA's, which has. Either is what PyTorch finds, and its
 tensors say that they are there. They are in the CPU's memory all the same: a mark on
-its storage tells whether a tensor is "on" the device. What real ones refuse is refused
-in their words: to compute with tensors of both sides, to become an array, float64 on a
-Mac, and another device's generator. The device has a random generator of its own.
+their storage tells which. What real ones refuse is refused in their words: to compute
+with tensors of both sides, to become an array, float64 on a Mac, and another device's
+random generator; the device has its own.
 
 In a process of its own, a notebook's kernel for instance, `play("mps")` does it for
 good. PyTorch keeps modes for each thread: it is played in the one that asks.
 """
 
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from unittest.mock import patch
 
 import torch
@@ -22,22 +22,7 @@ NO_FLOAT64 = (
     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support "
     "float64. Please use float32 instead."
 )
-CPU = torch.device("cpu")
-
-
-@contextmanager
-def emulated(kind):
-    """Let PyTorch have an accelerator, "mps" or "cuda", and give its device."""
-    device = torch.device(kind, 0)
-    generator = _Generator(device)
-    with ExitStack() as stack:
-        for where, functions in _replaced(device, generator).items():
-            for name, function in functions.items():
-                # create: no two versions of PyTorch have all of them.
-                stack.enter_context(patch.object(where, name, function, create=True))
-        stack.enter_context(_Calls(device, generator))
-        stack.enter_context(_Kernels(device, generator))
-        yield device
+_playing = []
 
 
 def play(kind):
@@ -46,57 +31,44 @@ def play(kind):
     return _playing[-1].__enter__()
 
 
-_playing = []
-
-
-def _replaced(device, generator):
-    """Give what PyTorch's modules say of a device, and of its generator."""
+@contextmanager
+def emulated(kind):
+    """Let PyTorch have an accelerator, "mps" or "cuda", and give its device."""
+    device = torch.device(kind, 0)
+    own = _Generator(device)
     there = {"is_available": lambda: True, "device_count": lambda: 1}
-    there["synchronize"] = there["empty_cache"] = lambda *args, **kwargs: None
-    there["current_device"] = lambda: 0
     random = {
-        "manual_seed": generator.manual_seed,
-        "manual_seed_all": generator.manual_seed,
-        "initial_seed": generator.initial_seed,
-        "get_rng_state": lambda *args, **kwargs: generator.get_state(),
-        "get_rng_state_all": lambda: [generator.get_state()],
-        "set_rng_state": lambda state, *args, **kwargs: generator.set_state(state),
-        "set_rng_state_all": lambda states: generator.set_state(states[0]),
+        "manual_seed": own.manual_seed,
+        "manual_seed_all": own.manual_seed,
+        "get_rng_state": lambda *_: own.get_state(),
+        "set_rng_state": lambda state, *_: own.set_state(state),
+        "is_bf16_supported": lambda **_: False,
     }
-    accelerator = {
-        "current_accelerator": lambda *args, **kwargs: torch.device(device.type),
-        "current_device_index": lambda: 0,
-        "current_device_idx": lambda: 0,
-    }
-    one = {"is_bf16_supported": lambda *args, **kwargs: False}
-    backend = {"is_available": lambda: True, "is_built": lambda: True}
-    return {
-        torch.accelerator: there | accelerator,
-        getattr(torch, device.type): there | random | one,
-        getattr(torch.backends, device.type): backend,
-        torch: {"Generator": _Generator},
-        torch.serialization: {
-            "_package_registry": [
-                (0, *_storages(device)),  # before all others
-                *torch.serialization._package_registry,
-            ]
-        },
-    }
-
-
-def _storages(device):
-    """Give what tells torch.save and torch.load where numbers are and belong."""
 
     def location(storage):
-        return str(device) if getattr(storage, "on_device", False) else None
+        return str(device) if _is_on(storage) else None
 
     def restore(storage, location):
-        if torch.device(location).type != device.type:
-            return None
-        storage.on_device = True
-        return storage
+        if torch.device(location).type == kind:
+            storage.on_device = True
+            return storage
+        return None
 
-    return location, restore
+    places = [(0, location, restore), *torch.serialization._package_registry]
+    found = {"current_accelerator": lambda *_, **__: torch.device(kind)}
+    # create: no two versions of PyTorch have all of them.
+    with (
+        patch.multiple(torch.accelerator, create=True, **there, **found),
+        patch.multiple(getattr(torch, kind), create=True, **there, **random),
+        patch.object(
+            getattr(torch.backends, kind), "is_available", lambda: True, create=True
+        ),
+        patch.object(torch, "Generator", _Generator),
+        patch.object(torch.serialization, "_package_registry", places),
+        _Calls(own),
+        _Kernels(own),
+    ):
+        yield device
 
 
 class _Generator(torch.Generator):
@@ -132,71 +104,69 @@ def _tensors(*arguments):
             yield from _tensors(*argument)
 
 
-def _is_on(tensor):
-    return getattr(tensor.untyped_storage(), "on_device", False)
+def _is_on(it):
+    storage = it.untyped_storage() if isinstance(it, torch.Tensor) else it
+    return getattr(storage, "on_device", False)
 
 
-def _put(tensor, on_device, device):
+def _put(tensor, on, device):
     """Mark a tensor as being on the device, or not."""
-    if on_device and device.type == "mps" and tensor.dtype == torch.float64:
+    if on and device.type == "mps" and tensor.dtype == torch.float64:
         raise TypeError(NO_FLOAT64)
-    tensor.untyped_storage().on_device = on_device
+    tensor.untyped_storage().on_device = on
     return tensor
 
 
 class _Calls(TorchFunctionMode):
     """See what is called by name: what makes and moves tensors, and asks for arrays."""
 
-    def __init__(self, device, generator):
+    def __init__(self, generator):
         super().__init__()
-        self.ours, self.generator = device, generator
+        self.ours, self.generator = generator.device, generator
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
-        name = getattr(func, "__name__", "")
+        kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "")
         first = args[0] if args and isinstance(args[0], torch.Tensor) else None
-        if name == "__get__" and first is not None:
-            answer = self.attribute(getattr(func.__self__, "__name__", ""), first)
-            return func(*args, **kwargs) if answer is None else answer
-        if first is not None and name in ("to", "cpu", "cuda", "mps"):
-            if name != "to":
-                kwargs |= {"device": kwargs.get("device", name)}
-            return self.move(first, *args[1:], **kwargs)
-        if name == "get_device" and first is not None:
-            return self.ours.index if _is_on(first) else -1
-        if name in ("numpy", "__array__") and _is_on(first):
+        on = first is not None and _is_on(first)
+        if name == "__get__" and on:
+            answers = {
+                "device": self.ours,
+                "is_cpu": False,
+                f"is_{self.ours.type}": True,
+            }
+            attribute = getattr(func.__self__, "__name__", "")
+            return answers.get(attribute) if attribute in answers else func(*args)
+        if name == "get_device" and on:
+            return 0
+        if name in ("numpy", "__array__") and on:
             raise TypeError(
                 f"can't convert {self.ours} device type tensor to numpy. Use "
                 "Tensor.cpu() to copy the tensor to host memory first."
             )
-        if name == "pin_memory":
-            return first
+        if name in ("to", "cpu", "cuda", "mps") and first is not None:
+            if name != "to":
+                kwargs["device"] = name
+            return self.move(*args, **kwargs)
         if name in ("__deepcopy__", "new_tensor") and "device" not in kwargs:
-            return self.put(func(*args, **kwargs), _is_on(first))
-        if self.is_ours(kwargs.get("device")):
-            kwargs["device"] = CPU
-            self.check(kwargs.get("generator"), self.ours)
-            with self.generator.instead():
-                return self.put(func(*args, **kwargs), True)
-        if kwargs.get("generator") is not None:
-            on = first is not None and _is_on(first)
-            self.check(kwargs["generator"], self.ours if on else CPU)
-        return func(*args, **kwargs)
-
-    def attribute(self, name, tensor):
-        """Answer what a tensor is asked of its place; None to what it may say."""
-        on = _is_on(tensor)
-        if name == "device" and on:
-            return self.ours
-        if name == "is_cpu" and on:
-            return False
-        return on if name == f"is_{self.ours.type}" else None
+            return _put(func(*args, **kwargs), on, self.ours)
+        makes = self.is_ours(kwargs.get("device"))
+        side = self.ours if on or makes else torch.device("cpu")
+        if (given := kwargs.get("generator")) and given.device.type != side.type:
+            raise RuntimeError(
+                f"Expected a '{side.type}' device type for generator but found "
+                f"'{given.device.type}'"
+            )
+        if not makes:
+            return func(*args, **kwargs)
+        with self.generator.instead():
+            return _put(func(*args, **kwargs | {"device": "cpu"}), True, self.ours)
 
     def move(self, tensor, *args, copy=False, **kwargs):
         """Do as `Tensor.to` does."""
         if args and isinstance(args[0], torch.Tensor):
             like, *args = args
-            kwargs |= {"device": self.device_of(like), "dtype": like.dtype}
+            place = self.ours if _is_on(like) else torch.device("cpu")
+            kwargs |= {"device": place, "dtype": like.dtype}
         device, dtype, _, layout = torch._C._nn._parse_to(*args, **kwargs)
         was = _is_on(tensor)
         becomes = was if device is None else self.is_ours(device)
@@ -206,13 +176,7 @@ class _Calls(TorchFunctionMode):
                 copy=copy or was != becomes,
                 memory_format=layout or torch.preserve_format,
             )
-        return moved if was == becomes else self.put(moved, becomes)
-
-    def put(self, tensor, on_device):
-        return _put(tensor, on_device, self.ours)
-
-    def device_of(self, tensor):
-        return self.ours if _is_on(tensor) else CPU
+        return moved if was == becomes else _put(moved, becomes, self.ours)
 
     def is_ours(self, device):
         if not isinstance(device, str | torch.device):
@@ -220,37 +184,30 @@ class _Calls(TorchFunctionMode):
         device = torch.device(device)
         return device.type == self.ours.type and device.index in (None, 0)
 
-    def check(self, generator, device):
-        """Refuse a generator of the other side."""
-        if generator is not None and generator.device.type != device.type:
-            raise RuntimeError(
-                f"Expected a '{device.type}' device type for generator but found "
-                f"'{generator.device.type}'"
-            )
-
 
 class _Kernels(TorchDispatchMode):
     """See what is computed, the steps of backward included, and where."""
 
-    def __init__(self, device, generator):
+    def __init__(self, generator):
         super().__init__()
-        self.ours, self.generator = device, generator
+        self.ours, self.generator = generator.device, generator
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         with torch._C.DisableTorchFunction():  # we look at tensors as they are
             return self.compute(func, args, kwargs or {})
 
     def compute(self, func, args, kwargs):
-        inputs = [*_tensors(*args, *kwargs.values())]
-        if not any(map(_is_on, inputs)):
-            return func(*args, **kwargs)
-        name = func.overloadpacket.__name__
-        if name == "copy_":  # the one kernel from side to side
+        inputs, name = (
+            [*_tensors(*args, *kwargs.values())],
+            func.overloadpacket.__name__,
+        )
+        # copy_: the one kernel from side to side.
+        if not any(map(_is_on, inputs)) or name == "copy_":
             return func(*args, **kwargs)
         if name in ("index", "index_put", "index_put_"):
             # The places in a tensor may be named from the CPU.
             inputs = [args[0], *args[2:3]]
-            if not _is_on(args[0]) and not any(map(_is_on, inputs)):
+            if not any(map(_is_on, inputs)):
                 raise RuntimeError(
                     "indices should be either on cpu or on the same device as the "
                     "indexed tensor (cpu)"
