@@ -12,7 +12,7 @@ the solutions of exercises.
 import importlib
 from typing import TYPE_CHECKING
 
-from . import checks
+from . import checks, models
 from ._picture import HandwritingError, example_picture
 from .augmentation import RandomDistortion
 from .data import MEAN, STD, Digits, Mnist, load_mnist, to_input
@@ -21,7 +21,7 @@ from .download import DataError
 from .events import EndEpoch, EndIteration, Evaluation, History
 from .idx import IdxError, read_idx, write_idx
 from .inference import Recognition, recognize
-from .models import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
+from .models import *  # noqa: F403
 from .plotting import CostLogger, CostPlotter
 from .showing import show_digits, show_maps, show_recognition
 from .training import Trainer
@@ -39,13 +39,9 @@ __all__ = [
     "HandwritingError",
     "History",
     "IdxError",
-    "LeNet",
-    "LeNet5",
     "Mnist",
-    "MultilayerPerceptron",
     "RandomDistortion",
     "Recognition",
-    "SoftmaxRegression",
     "Trainer",
     "checks",
     "example_picture",
@@ -60,6 +56,7 @@ __all__ = [
     "show_recognition",
     "to_input",
     "write_idx",
+    *models.__all__,
 ]
 
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """More digits out of those that we have: each is bent anew whenever it is met."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -31,8 +29,6 @@ class RandomDistortion(nn.Module):
     https://doi.org/10.1109/ICDAR.2003.1227801.
     """
 
-    POINTS = (5, 5)
-
     def __init__(self, bend: float = 0.1, shift: float = 1.0, wobble: float = 1.2):
         super().__init__()
         self.bend, self.shift, self.wobble = bend, shift, wobble
@@ -45,20 +41,16 @@ class RandomDistortion(nn.Module):
         """(N, 1, H, W) → the same shape; interpolated between pixels."""
         if not self.training:
             return x
-        pixel = 2 / x.shape[-1]  # affine_grid counts from -1 to 1 across the image
-        like: dict[str, Any] = {"dtype": x.dtype, "device": x.device}
 
         def noise(*shape: int) -> torch.Tensor:
-            return 2 * torch.rand(len(x), *shape, **like) - 1
+            return x.new_empty(len(x), *shape).uniform_(-1, 1)
 
-        largest = torch.tensor([self.bend, self.bend, pixel * self.shift], **like)
-        places = nn.functional.affine_grid(
-            torch.eye(2, 3, **like) + largest * noise(2, 3),
-            list(x.shape),
-            align_corners=False,
-        )
+        pixel = 2 / x.shape[-1]  # affine_grid counts from -1 to 1 across the image
+        largest = x.new_tensor([self.bend, self.bend, pixel * self.shift])
+        matrices = torch.eye(2, 3).to(x) + largest * noise(2, 3)
+        places = nn.functional.affine_grid(matrices, list(x.shape), align_corners=False)
         moves = nn.functional.interpolate(
-            pixel * self.wobble * noise(2, *self.POINTS),
+            pixel * self.wobble * noise(2, 5, 5),
             x.shape[-2:],
             mode="bicubic",
             align_corners=True,

@@ -5,12 +5,15 @@ All take images as `to_input` makes them, float32 (N, 1, 28, 28), and return log
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
 
 from ._values import whole_number
 from .data import PAPER
+
+__all__ = ["LeNet", "LeNet5", "MultilayerPerceptron", "SoftmaxRegression"]
 
 
 class Layers(nn.Sequential):
@@ -39,6 +42,10 @@ class SoftmaxRegression(Layers):
 class MultilayerPerceptron(Layers):
     """Fully connected layers with an activation between them; 109,386 parameters.
 
+    ReLU stops half of what comes. The weights start at a size that makes up for it, so
+    that signals stay as large from layer to layer (He, Zhang, Ren and Sun 2015,
+    https://doi.org/10.1109/ICCV.2015.123).
+
     Parameters
     ----------
     hidden
@@ -65,16 +72,13 @@ class MultilayerPerceptron(Layers):
                 f"activation must make a layer each time: write nn.{name}, "
                 f"not nn.{name}()"
             )
-        hidden = [whole_number("hidden", units, 1) for units in hidden]
+        sizes = [784, *(whole_number("hidden", units, 1) for units in hidden)]
         layers: list[nn.Module] = [nn.Flatten()]
-        for inputs, outputs in zip((784, *hidden), hidden, strict=False):
+        for inputs, outputs in pairwise(sizes):
             layers += [nn.Linear(inputs, outputs), activation()]
-        super().__init__(*layers, nn.Linear((784, *hidden)[-1], 10))
+        super().__init__(*layers, nn.Linear(sizes[-1], 10))
         for layer in self:
             if isinstance(layer, nn.Linear):
-                # ReLU stops half of what comes; weights of this size make up for it, so
-                # that signals stay as large from layer to layer (He et al. 2015,
-                # https://doi.org/10.1109/ICCV.2015.123).
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
 
@@ -139,23 +143,21 @@ class ScaledTanh(nn.Module):
         return 1.7159 * torch.tanh(2 / 3 * x)
 
 
-class Subsampling(nn.Module):
+class Subsampling(ScaledTanh):
     """LeNet-5's pooling: the mean of each 2x2 block, times a weight, plus a bias.
 
-    Weight and bias are learned, one pair for each map.
+    Weight and bias are learned, one pair for each of the `maps`; the sum is squashed.
     """
 
     def __init__(self, maps: int):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(maps, 1, 1))
         self.bias = nn.Parameter(torch.zeros(maps, 1, 1))
-        self.squash = ScaledTanh()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, maps, H, W) → (N, maps, H/2, W/2)."""
         means = nn.functional.avg_pool2d(x, 2)
-        squashed: torch.Tensor = self.squash(self.weight * means + self.bias)
-        return squashed
+        return super().forward(self.weight * means + self.bias)
 
 
 class PartlyConnected(nn.Module):
@@ -164,7 +166,7 @@ class PartlyConnected(nn.Module):
     Different inputs make different maps learn different things, with fewer weights.
     """
 
-    # Table I of the paper.
+    # Table I of the paper: the inputs of each map.
     INPUTS = (
         *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
         *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5)),

@@ -7,16 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
 from ._system import atomic_write, in_notebook
 from ._values import home_path, real_number
 from .events import EndEpoch, EndIteration, Evaluation
-
-if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
-    from ._figure import Figure
 
 LOG_INTERVAL = 100  # batches between two readings of the cost
 MAX_DRAW_FRACTION = 0.04  # of the time that passes, at most, goes into redrawing
@@ -51,7 +48,13 @@ class CostPlotter:
     Parameters
     ----------
     *titles
-        The names of the curves.
+        The names of the curves, all different; by default "training cost" and
+        "validation cost".
+
+    Raises
+    ------
+    ValueError
+        If the titles are not strings, or not different.
 
     Examples
     --------
@@ -73,6 +76,19 @@ class CostPlotter:
 
         A cell that is run again draws its curves anew: where the steps begin again, the
         points that it had added the time before are forgotten.
+
+        Parameters
+        ----------
+        title
+            Which curve: one of the titles.
+        step, value
+            Where it is, in batches and in nats. Numbers, or tensors or arrays of one
+            number; the step must be finite.
+
+        Raises
+        ------
+        ValueError
+            If there is no such curve, or these are no such numbers.
         """
         if not isinstance(title, str) or title not in self._curves:
             raise ValueError(
@@ -95,7 +111,14 @@ class CostPlotter:
         Parameters
         ----------
         path
-            Where to write the picture, instead of showing it.
+            Where to write the picture, instead of showing it; `.png` or no ending.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the folder must be there.
+        ValueError
+            If the name says that it is no PNG.
         """
         if path is not None:
             path = home_path(path)
@@ -110,55 +133,61 @@ class CostPlotter:
         elif in_notebook():
             self._show()
         else:
-            self._write()
+            for title, points in self._curves.items():
+                for step, value, _ in points[self._written[title] :]:
+                    sys.stdout.write(f"step {step:,}: {title} {_brief(value)}\n")
+                self._written[title] = len(points)
+            sys.stdout.flush()
 
     def reset(self) -> None:
         """Forget all points; the next plot begins a new picture."""
-        self._curves: dict[str, list[_Point]] = {title: [] for title in self.titles}
-        self._written = dict.fromkeys(self.titles, 0)
-        self._figure = self._blank()
-        self._start()
+        # Before the training: this loads Matplotlib.
+        from ._drawing import Figure, FigureCanvasAgg
 
-    def _start(self) -> None:
-        """Begin a training run, and a picture of it."""
-        self._place: tuple[int, bool] = (0, False)
-        self._run: int | None = None  # the cell that it is in
-        self._lost = False
+        self._figure = Figure(figsize=(6.4, 4), dpi=100)
+        FigureCanvasAgg(self._figure)  # or each drawing makes one
+        axes = self._figure.add_axes(
+            (0.135, 0.13, 0.835, 0.83), xlabel="step (batches)"
+        )
+        axes.grid(alpha=0.3)
+        self._curves: dict[str, list[_Point]] = {}
+        self._written: dict[str, int] = {}  # how many points of each
+        self._begin(*self.titles)
+
+    def _begin(self, *titles: str) -> None:
+        """Empty these curves, and begin a picture of them."""
+        for title in titles:
+            self._curves[title] = []
+            self._written[title] = 0
+        self._shown_in: int | None = None  # the cell of the picture
         self._display: Any = None
-        self._shown_by: int | None = None
         self._rest_until = 0.0
 
     def __call__(self, event: EndIteration | EndEpoch) -> None:
         """Follow a training run; see `Trainer.fit`."""
-        # Batches learned from, and whether the epoch ended: it rises within a run. And
-        # fit returns before another cell runs.
-        reading = isinstance(event, EndIteration)
-        place, cell = (event.step + reading, not reading), _cell()
-        if place <= self._place or cell not in (None, self._run or cell):
-            self._start()
-            for title in self.titles[:2]:
-                self._curves[title].clear()
-                self._written[title] = 0
-        self._place, self._run = place, cell or self._run
+        reading, cell = isinstance(event, EndIteration), _cell()
+        if reading and event.step % LOG_INTERVAL:
+            return
+        points = self._curves[self.titles[0]]
+        again = reading and any(event.step <= last.step for last in points[-1:])
+        if again or cell not in (None, self._shown_in or cell):
+            self._begin(*self.titles[:2])  # fit returns before another cell runs
+        self._shown_in = cell or self._shown_in
 
         if isinstance(event, EndIteration):
-            if event.step % LOG_INTERVAL:
-                return
-            cost = event.cost
-            self.append(self.titles[0], event.step, cost)
+            self.append(self.titles[0], event.step, event.cost)
             # Fit will end with an error, and no further event, when the cost is not
             # finite: the first such reading is shown at once.
-            lost, self._lost = self._lost, self._lost or not math.isfinite(cost)
-            due = time.perf_counter() >= self._rest_until or self._lost > lost
-        else:
-            if event.validation is not None and len(self.titles) > 1:
-                self.append(self.titles[1], event.step, event.validation.cost)
-            due = True  # so that the last picture is complete
-        if due:
-            start = time.perf_counter()
-            self.plot()
-            end = time.perf_counter()
-            self._rest_until = end + (end - start) * (1 / MAX_DRAW_FRACTION - 1)
+            points = self._curves[self.titles[0]]
+            lost = [point for point in points if not math.isfinite(point.value)]
+            if time.perf_counter() < self._rest_until and lost != points[-1:]:
+                return
+        elif event.validation is not None and len(self.titles) > 1:
+            self.append(self.titles[1], event.step, event.validation.cost)
+        start = time.perf_counter()
+        self.plot()
+        end = time.perf_counter()
+        self._rest_until = end + (end - start) * (1 / MAX_DRAW_FRACTION - 1)
 
     def _show(self) -> None:
         """Draw in the notebook, always in the same place while the same cell runs."""
@@ -168,10 +197,10 @@ class CostPlotter:
         # Not Image's own alt, which Colab's IPython 7 does not know.
         picture = Image(self._draw(), metadata={"alt": words})
         cell = _cell()
-        if self._display is None or cell not in (None, self._shown_by):
+        if self._display is None or cell not in (None, self._shown_in):
             # A cell that is run again has lost the display it had.
             self._display = display(picture, display_id=True)
-            self._shown_by = cell
+            self._shown_in = cell
         else:
             self._display.update(picture)
 
@@ -184,80 +213,42 @@ class CostPlotter:
                 if places != [points[-1].step]:
                     yield f"first {what} at step {places[0]:,}"
 
-    def _write(self) -> None:
-        """Write the points that are new since the last time."""
-        for title, points in self._curves.items():
-            for step, value, _ in points[self._written[title] :]:
-                sys.stdout.write(f"step {step:,}: {title} {_brief(value)}\n")
-            self._written[title] = len(points)
-        sys.stdout.flush()
-
-    def _blank(self) -> "Figure":
-        """Make axes with a line for each curve.
-
-        Before the training run, whose time the redrawing is a share of: this loads
-        Matplotlib.
-        """
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        from ._figure import Figure
-
-        figure = Figure(figsize=(6.4, 4), dpi=100)
-        FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.135, 0.13, 0.835, 0.83))
-        axes.set(xlabel="step (batches)", ylabel="cost (nats)")
-        axes.grid(alpha=0.3)
-        for number, title in enumerate(self.titles):
-            axes.plot(
-                *([], []),
-                color=COLORS[number % len(COLORS)],
-                marker=MARKERS[number % len(MARKERS)],
-                label=title,
-            )
-        return figure
-
     def _draw(self) -> bytes:
-        """Draw a PNG; lines and axes were made once, and are moved."""
-        axes = self._figure.axes[0]
-        lines = axes.lines[: len(self.titles)]
-        for mark in axes.lines[len(self.titles) :]:
-            mark.remove()
-        sizes: list[tuple[float, float]] = []  # of each point: its step, how far from 0
-        for line, points in zip(lines, self._curves.values(), strict=True):
-            steps = np.array([p.step for p in points], float)
-            values = np.array([p.value for p in points], float)
-            values[~(abs(values) <= LARGEST)] = np.nan
-            line.set_data(steps, values)
+        """Draw a PNG, on axes that were made once."""
+        [axes] = self._figure.axes
+        for old in [*axes.lines]:
+            old.remove()
+        for number, (title, points) in enumerate(self._curves.items()):
+            values = [p.value if abs(p.value) <= LARGEST else math.nan for p in points]
+            [line] = axes.plot([p.step for p in points], values, label=title)
+            line.set(color=COLORS[number % len(COLORS)])
+            line.set(marker=MARKERS[number % len(MARKERS)])
+        for line, points in zip([*axes.lines], self._curves.values(), strict=True):
+            color, (steps, values) = line.get_color(), np.asarray(line.get_xydata()).T
             # A point without neighbours makes no line: a dot.
             gaps = np.isnan(np.pad(values, 1, constant_values=np.nan))
             alone = gaps[:-2] & ~gaps[1:-1] & gaps[2:]
             if alone.any():
-                axes.plot(steps[alone], values[alone], ".", color=line.get_color())
+                axes.plot(steps[alone], values[alone], ".", color=color)
             for what, places in _beyond(points).items():
                 up = not what.startswith("-")
-                axes.plot(
-                    places,
-                    [up] * len(places),
-                    "x" if what == "nan" else "^" if up else "v",
-                    color=line.get_color(),
-                    label=f"first {what} at step {places[0]:,}",
-                    transform=axes.get_xaxis_transform(),
-                    clip_on=False,
-                )
-            finite = ~np.isnan(values)
-            sizes += zip(steps[finite], abs(values[finite]), strict=True)
-        self._scale(sizes)
+                mark = "x" if what == "nan" else "^" if up else "v"
+                [edge] = axes.plot(places, [up] * len(places), mark, color=color)
+                edge.set(label=f"first {what} at step {places[0]:,}", clip_on=False)
+                edge.set_transform(axes.get_xaxis_transform())
+        self._scale()
         png = io.BytesIO()
         # Little compression and no tight box (which draws twice) save most of the time.
         self._figure.savefig(png, format="png", pil_kwargs={"compress_level": 1})
         return png.getvalue()
 
-    def _scale(self, sizes: list[tuple[float, float]]) -> None:
+    def _scale(self) -> None:
         """Make room for all points; if need be, with a logarithm above the first."""
-        axes, label = self._figure.axes[0], "cost (nats)"
-        start = min((step for step, _ in sizes), default=0)
-        first = max((size for step, size in sizes if step == start), default=0)
-        largest = max((size for _, size in sizes), default=0)
+        [axes] = self._figure.axes
+        every = [point for points in self._curves.values() for point in points]
+        sizes = [(p.step, abs(p.value)) for p in every if abs(p.value) <= LARGEST]
+        _, first = min(sizes, key=lambda size: (size[0], -size[1]), default=(0, 0.0))
+        largest, label = max((size for _, size in sizes), default=0.0), "cost (nats)"
         if largest > EXPLODED * first > 1 / LARGEST:
             # A fifth of the height, at least, is left to what is below.
             part = max(1, math.log10(largest / first) / 4)
@@ -314,25 +305,22 @@ class CostLogger:
 
     def __call__(self, event: EndIteration | EndEpoch) -> None:
         """Follow a training run; see `Trainer.fit`."""
-        stream = self._stream or sys.stdout
-        if isinstance(event, EndIteration):
-            if event.batch % LOG_INTERVAL:
-                return
-            stream.write(
-                f"epoch {event.epoch}, batch {event.batch}: cost {_brief(event.cost)}, "
-                f"accuracy {100 * event.accuracy:.1f} %\n"
-            )
-        else:
-            stream.write(f"epoch {event.epoch} ended: {_judged(event.train)}")
+        if isinstance(event, EndEpoch):
+            line = f"epoch {event.epoch} ended: {_judged(event.train)}"
             if event.validation is not None:
-                stream.write(f"; validation {_judged(event.validation)}")
-            stream.write("\n")
+                line += f"; validation {_judged(event.validation)}"
+        elif event.batch % LOG_INTERVAL == 0:
+            line = f"epoch {event.epoch}, batch {event.batch}: {_judged(event)}"
+        else:
+            return
+        stream = self._stream or sys.stdout
+        stream.write(line + "\n")
         stream.flush()
 
 
-def _judged(evaluation: Evaluation) -> str:
+def _judged(what: EndIteration | Evaluation) -> str:
     """Say cost and accuracy in words."""
-    return f"cost {_brief(evaluation.cost)}, accuracy {100 * evaluation.accuracy:.1f} %"
+    return f"cost {_brief(what.cost)}, accuracy {100 * what.accuracy:.1f} %"
 
 
 def _show_here() -> None:
@@ -341,9 +329,9 @@ def _show_here() -> None:
     Jupyter does so, but not where the shell that it was started from sets MPLBACKEND:
     that is meant for scripts, and figures would be shown nowhere.
     """
-    wanted = os.environ.get("MPLBACKEND", "")
-    if in_notebook() and wanted and not wanted.lower().startswith(IN_NOTEBOOK):
-        from ._figure import matplotlib  # loads it, whatever the name is
+    wanted = os.environ.get("MPLBACKEND", "").lower()
+    if in_notebook() and wanted and not wanted.startswith(IN_NOTEBOOK):
+        from ._drawing import matplotlib  # loads it, whatever the name is
 
         # A cell may have chosen another one since.
         if not matplotlib.get_backend().lower().startswith(IN_NOTEBOOK):

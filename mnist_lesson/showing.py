@@ -13,7 +13,7 @@ from .inference import Recognition
 from .plotting import BLUE, ORANGE
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
-    from ._figure import Figure
+    from ._drawing import Figure
 
 MOST_PICTURES = 1_000  # side by side
 
@@ -40,6 +40,12 @@ def show_digits(
     -------
     matplotlib.figure.Figure
         As the last expression of a cell, it is shown.
+
+    Raises
+    ------
+    ValueError
+        If these are no such grey levels, or more than 1,000 images; if there are not N
+        titles, or `columns` is no whole number from 1.
     """
     stack = _stack("images", images)
     if not np.isfinite(stack).all():
@@ -54,8 +60,7 @@ def show_digits(
             "images must be grey levels from 0 to 255, but these lie between "
             f"{low:.3g} and {high:.3g}; undo their scaling first"
         )
-    look = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
-    return _side_by_side("images", stack, titles, columns, **look)
+    return _side_by_side("images", stack, titles, columns, "gray_r", 0, 255)
 
 
 def show_maps(
@@ -80,14 +85,16 @@ def show_maps(
     -------
     matplotlib.figure.Figure
         As the last expression of a cell, it is shown.
+
+    Raises
+    ------
+    ValueError
+        If these are no such maps, or more than 1,000; if there are not N titles, or
+        `columns` is no whole number from 1.
     """
     stack = np.ma.masked_invalid(_stack("maps", maps).astype(np.float64))
     limit = float(abs(stack).max() or 1)
-    look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-    figure = _side_by_side("maps", stack, titles, columns, **look)
-    for image in (image for axes in figure.axes for image in axes.images):
-        image.set_cmap(image.get_cmap().with_extremes(bad="gray"))
-    return figure
+    return _side_by_side("maps", stack, titles, columns, "RdBu_r", -limit, limit)
 
 
 def show_recognition(recognition: Recognition) -> "Figure":
@@ -97,6 +104,16 @@ def show_recognition(recognition: Recognition) -> "Figure":
     ----------
     recognition
         A `Recognition`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        As the last expression of a cell, it is shown.
+
+    Raises
+    ------
+    ValueError
+        If it is another thing, or one without an image or ten probabilities.
     """
     if not isinstance(recognition, Recognition):
         raise ValueError(
@@ -110,7 +127,10 @@ def show_recognition(recognition: Recognition) -> "Figure":
             "a recognition's probabilities must be ten numbers, "
             f"not {probabilities.dtype} {probabilities.shape}"
         )
-    figure, [[left, right]] = _figure((6, 2.6), 1, 2)
+    from ._drawing import Figure
+
+    figure = Figure(figsize=(6, 2.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
     left.imshow(image, cmap="gray_r", vmin=0, vmax=255)
     left.set(title="what the model sees", xticks=[], yticks=[])
     colors = [ORANGE if d == recognition.label else BLUE for d in range(10)]
@@ -155,9 +175,13 @@ def _side_by_side(
     stack: np.ndarray,
     titles: Iterable[object] | None,
     columns: int,
-    **look: Any,
+    colors: str,
+    low: float,
+    high: float,
 ) -> "Figure":
-    """Draw pictures in rows."""
+    """Draw pictures in rows, in colours from the lowest number to the highest."""
+    from ._drawing import Figure
+
     if isinstance(titles, torch.Tensor):
         titles = to_array(titles)  # its numbers, not "tensor(7)"
     try:
@@ -173,21 +197,13 @@ def _side_by_side(
         )
     columns = min(whole_number("columns", columns, 1), len(stack))
     rows = math.ceil(len(stack) / columns)
-    height = 1.0 if any(words) else 0.75
-    figure, grid = _figure((0.75 * columns, height * rows), rows, columns)
-    for axes in grid.flat:
+    size = 0.75 * columns, rows * (1.0 if any(words) else 0.75)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
         axes.axis("off")
-    for axes, picture, title in zip(grid.flat, stack, words, strict=False):
-        axes.imshow(picture, **look)
+    for axes, picture, title in zip(grid, stack, words, strict=False):
+        image = axes.imshow(picture, cmap=colors, vmin=low, vmax=high)
+        image.set_cmap(image.get_cmap().with_extremes(bad="gray"))
         axes.set_title(title, fontsize=12, pad=3)
     return figure
-
-
-def _figure(
-    size: tuple[float, float], rows: int, columns: int
-) -> "tuple[Figure, np.ndarray]":
-    """Make a figure for a cell's last expression."""
-    from ._figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)

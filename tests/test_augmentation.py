@@ -4,26 +4,18 @@ from mnist_lesson import RandomDistortion
 from mnist_lesson.data import PAPER
 
 
-def images(count=3):
-    return 2 * torch.rand(count, 1, 28, 28, generator=torch.manual_seed(0)) - 1
-
-
 def test_it_happens_only_while_training():
-    layer = RandomDistortion()
-    assert not list(layer.parameters())
-    assert torch.equal(layer.eval()(images()), images())
-    x = images()
+    layer, x = RandomDistortion(), torch.rand(3, 1, 28, 28)
+    assert repr(layer) == "RandomDistortion(bend=0.1, shift=1.0, wobble=1.2)"
+    assert not [*layer.parameters()] and torch.equal(layer.eval()(x), x)
     torch.manual_seed(0)
     once, again = layer.train()(x), layer(x)
     assert once.shape == x.shape and once.dtype == torch.float32
     assert not torch.equal(once, x) and not torch.equal(once, again)
     torch.manual_seed(0)
     assert torch.equal(layer(x), once)
-
-
-def test_one_without_change_is_none():
-    layer = RandomDistortion(bend=0, shift=0, wobble=0)
-    assert torch.allclose(layer(images()), images(), atol=1e-5)
+    nothing = RandomDistortion(bend=0, shift=0, wobble=0)
+    assert torch.allclose(nothing(x), x, atol=1e-5)
 
 
 def test_it_moves_ink_and_brings_in_paper():
@@ -35,8 +27,7 @@ def test_it_moves_ink_and_brings_in_paper():
     assert torch.allclose(moved[:, :, 0], torch.zeros(500, 1, 28), atol=1e-6)
     mass = moved.sum(dim=(1, 2, 3))
     assert torch.allclose(mass, torch.full((500,), 8.0), atol=1e-3)
-    for dim in (2, 3):
-        places = torch.arange(28.0).reshape((28, 1) if dim == 2 else (1, 28))
+    for places in torch.arange(28.0)[:, None], torch.arange(28.0)[None]:
         centre = (moved * places).sum(dim=(1, 2, 3)) / mass - 13.5
         assert centre.abs().max() <= 2.001
         assert centre.min() < -1.8 and centre.max() > 1.8
