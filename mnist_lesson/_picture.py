@@ -11,9 +11,8 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from errno import EINVAL
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,6 +44,14 @@ FORMATS = {
 }
 PROGRESSIVE = 25  # million pixels: such a JPEG has to be held in memory whole
 SLOW = 1_000_000  # samples: for a few old formats Pillow's decoders are plain Python
+
+NO_DIGIT = (
+    "shows no digit: write one with a darker pen and let it fill more of the picture."
+)
+_CLOSED = "cannot be read: it is closed; open it again."
+_TOO_LARGE = (
+    "has more than {} million pixels: shrink it, 1,000 pixels a side are plenty."
+)
 
 _ONE_AT_A_TIME = threading.Lock()  # for warnings and stderr are the whole process's
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it goes to stderr
@@ -82,7 +89,9 @@ def example_picture(name: str) -> Path:
     return pictures[name]
 
 
-def name(file: str | os.PathLike[str] | BinaryIO) -> str:
+def name(file: Picture) -> str:
+    if isinstance(file, Image.Image):
+        return "the picture"
     path = file if isinstance(file, str | os.PathLike) else getattr(file, "name", "")
     named = isinstance(path, str | bytes | os.PathLike)  # it may be a number, or None
     return (os.fsdecode(path) if named else "") or "the file"
@@ -98,11 +107,11 @@ def read_grey(file: Picture) -> Grey:
             warnings.simplefilter("ignore")  # at sizes and oddities we look ourselves
             if isinstance(file, Image.Image):
                 _check(file)
-                return _shrunk_grey(file)
+                return _small_grey(file)
             with Image.open(file, formats=formats) as image:
                 _check(image)
                 image.draft(None, (SIDE, SIDE))  # JPEG: decode it small
-                return _shrunk_grey(image)
+                return _small_grey(image)
     except HandwritingError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
@@ -120,8 +129,6 @@ def read_grey(file: Picture) -> Grey:
 
 def _source(file: Picture) -> Path | BinaryIO | Image.Image:
     """Take what may be a picture; tell what to do with anything else."""
-    if isinstance(file, Image.Image):
-        return file
     if isinstance(file, str | os.PathLike):
         if re.match(r"\w{2,}:/|data:", str(file)):
             raise HandwritingError("is an address: download the picture first.")
@@ -129,25 +136,18 @@ def _source(file: Picture) -> Path | BinaryIO | Image.Image:
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder: name one picture in it")
         return path
-    if isinstance(file, type) or not hasattr(file, "read"):
-        kind = repr(file) if isinstance(file, type) else type(file).__name__
-        raise TypeError(
-            f"load_digit takes a path, a binary file or a PIL image, not {kind}: turn "
-            "an array into an image with PIL.Image.fromarray, bytes into a file with "
-            "io.BytesIO."
-        )
     if isinstance(file, io.TextIOBase):
         raise HandwritingError('cannot be read as text: open it with mode "rb".')
-    return file
-
-
-NO_DIGIT = (
-    "shows no digit: write one with a darker pen and let it fill more of the picture."
-)
-_CLOSED = "cannot be read: it is closed; open it again."
-_TOO_LARGE = (
-    "has more than {} million pixels: shrink it, 1,000 pixels a side are plenty."
-)
+    if isinstance(file, Image.Image) or (
+        hasattr(file, "read") and not isinstance(file, type)
+    ):
+        return file
+    kind = repr(file) if isinstance(file, type) else type(file).__name__
+    raise TypeError(
+        f"load_digit takes a path, a binary file or a PIL image, not {kind}: turn an "
+        "array into an image with PIL.Image.fromarray, bytes into a file with "
+        "io.BytesIO."
+    )
 
 
 def _check(image: Image.Image) -> None:
@@ -163,9 +163,9 @@ def _check(image: Image.Image) -> None:
     pixels = image.width * image.height
     if pixels > most * 1_000_000:
         raise HandwritingError(_TOO_LARGE.format(most))
-    if left and left[0][0] in Image.DECODERS:
-        if pixels * len(image.getbands()) > SLOW:
-            raise HandwritingError("takes too long to read: save it as PNG.")
+    slow = left and left[0][0] in Image.DECODERS
+    if slow and pixels * len(image.getbands()) > SLOW:
+        raise HandwritingError("takes too long to read: save it as PNG.")
     if max(image.size) < SMALLEST_SIDE:
         raise HandwritingError(
             f"is only {image.width}x{image.height} pixels: take a picture of at least "
@@ -173,6 +173,32 @@ def _check(image: Image.Image) -> None:
         )
     if min(image.size) * SIDE < max(image.size):
         raise HandwritingError(NO_DIGIT)  # a strip, of which shrinking leaves nothing
+
+
+def _small_grey(image: Image.Image) -> Grey:
+    if image.format == "TIFF":
+        with _silence():
+            image.load()
+    deep = image.mode[0] in "IF"
+    to_grey: Callable[[Image.Image], Image.Image] = _mean
+    if deep:
+        to_grey = _stretching(image)
+    elif image.has_transparency_data:
+        to_grey = _on_paper(image)
+    grey = Image.new("F" if deep else "L", image.size)
+    for number, strip in enumerate(_strips(image)):
+        grey.paste(to_grey(strip), (0, number * STRIP))
+    longer = max(grey.size)
+    if longer > SIDE:
+        # The box filter averages areas, so a thin line gets fainter but never vanishes.
+        # Across, then down: asked for both, Pillow 13 begins with what is cheaper.
+        size = [max(1, (2 * n * SIDE + longer) // (2 * longer)) for n in grey.size]
+        for width, height in (size[0], grey.height), size:
+            grey = grey.resize((width, height), Image.Resampling.BOX)
+    with contextlib.suppress(Exception):  # a damaged note of the camera's is no harm
+        grey.getexif()[0x0112] = image.getexif().get(0x0112, 1)
+        grey = ImageOps.exif_transpose(grey)
+    return np.asarray(grey).round().astype(np.uint8)
 
 
 @contextlib.contextmanager
@@ -183,96 +209,59 @@ def _silence() -> Iterator[None]:
             stderr = os.dup(2)
             stack.callback(os.close, stderr)
             stack.callback(os.dup2, stderr, 2)
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, 2)
-            os.close(nothing)
+            with open(os.devnull, "wb") as nothing:
+                os.dup2(nothing.fileno(), 2)
         yield
 
 
-def _shrunk_grey(image: Image.Image) -> Grey:
-    if image.format == "TIFF":
-        with _silence():
-            image.load()
-    if image.mode[0] in "IF":
-        greys = _stretched(image)
-    elif image.has_transparency_data:
-        greys = _on_paper(image)
-    else:
-        greys = (_mean(strip) for strip in _strips(image))
-    grey = _joined(greys, image.size)
-    if max(grey.size) > SIDE:
-        # The box filter averages areas, so a thin line gets fainter but never vanishes.
-        longer = max(grey.size)
-        size = [max(1, (2 * n * SIDE + longer) // (2 * longer)) for n in grey.size]
-        # Across, then down: asked for both, Pillow 13 begins with what is cheaper.
-        for width, height in ((size[0], grey.height), size):
-            grey = grey.resize((width, height), Image.Resampling.BOX)
-    with contextlib.suppress(Exception):  # a damaged note of the camera's is no harm
-        grey.getexif()[0x0112] = image.getexif().get(0x0112, 1)
-        grey = ImageOps.exif_transpose(grey)
-    return np.asarray(grey).round().astype(np.uint8)
-
-
-def _strips(image: Image.Image, mode: str = "") -> Iterator[Image.Image]:
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
     """Cut a picture into broad strips, for a large one takes much memory at a time."""
     for top in range(0, image.height, STRIP):
-        bottom = min(top + STRIP, image.height)
-        strip = image.crop((0, top, image.width, bottom))
-        if strip.mode == "La":  # Pillow converts it to nothing but LA
-            strip = strip.convert("LA")
-        yield strip.convert(mode) if mode else strip
+        yield image.crop((0, top, image.width, min(top + STRIP, image.height)))
 
 
-def _joined(strips: Iterator[Image.Image], size: tuple[int, int]) -> Image.Image:
-    first = next(strips)
-    whole = Image.new(first.mode, size)
-    for number, strip in enumerate(chain([first], strips)):
-        whole.paste(strip, (0, number * STRIP))
-    return whole
-
-
-def _mean(image: Image.Image) -> Image.Image:
+def _mean(strip: Image.Image) -> Image.Image:
     """Give the plain mean: the eye's weights would make yellow and blue pens vanish."""
-    if image.mode == "LAB":  # which older Pillows cannot convert
-        return image.getchannel("L")
-    return image.convert("RGB").convert("L", (1 / 3, 1 / 3, 1 / 3, 0))
+    return strip.convert("RGB").convert("L", (1 / 3, 1 / 3, 1 / 3, 0))
 
 
-def _stretched(image: Image.Image) -> Iterator[Image.Image]:
+def _stretching(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     """Stretch 16 or 32 bits of any range to 0 … 255."""
     low, high = np.float32(0), np.float32(-1e38)
     for strip in _strips(image):
         values = np.asarray(strip, np.float32)
-        values = np.clip(values[np.isfinite(values)], -1e38, 1e38)
+        values = values[np.isfinite(values)].clip(-1e38, 1e38)
         low, high = values.min(initial=low), values.max(initial=high)
     high = max(low, high)
     scale = 255 / max(high - low, np.float32(1e-30))
-    for strip in _strips(image):
+
+    def stretch(strip: Image.Image) -> Image.Image:
         values = np.nan_to_num(np.asarray(strip, np.float32))
-        yield Image.fromarray((np.clip(values, low, high) - low) * scale)
+        return Image.fromarray((values.clip(low, high) - low) * scale)
+
+    return stretch
 
 
-def _on_paper(image: Image.Image) -> Iterator[Image.Image]:
+def _on_paper(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     """Put a transparent drawing on a paper that its strokes stand out from."""
     counts = np.zeros((4, 256), int)  # of what covers, a row for each colour and alpha
     ink = np.zeros(4)  # sums over all pixels: the colours times alpha, and alpha
-    for strip in _strips(image, "RGBA"):
-        opaque = strip.getchannel("A").point(lambda alpha: 255 * (alpha > 127))
-        counts += np.reshape(strip.histogram(opaque), (4, 256))
-        ink += np.reshape(strip.convert("RGBa").histogram(), (4, 256)) @ range(256)
-    covered = 2 * counts[3].sum() > image.width * image.height
-    # A picture of which only corners are cut, say, has its own paper.
-    if covered and max(np.ptp(np.nonzero(count)) for count in counts[:3]) > CONTRAST:
-        paper = [_median(count) for count in counts[:3]]
-    else:
-        dark = 2 * ink[:3].sum() < 3 * ink[3] or not ink[3]
-        paper = [255 * dark] * 3
-    for strip in _strips(image, "RGBA"):
+    for strip in _strips(image):
+        colours = strip.convert("RGBA")
+        opaque = colours.getchannel("A").point(lambda alpha: 255 * (alpha > 127))
+        counts += np.reshape(colours.histogram(opaque), (4, 256))
+        ink += np.reshape(colours.convert("RGBa").histogram(), (4, 256)) @ range(256)
+    paper = [255 * (2 * ink[:3].sum() < 3 * ink[3] or not ink[3])] * 3
+    # A picture of which only corners are cut, say, has its own paper: the median.
+    covered = counts[3].sum()
+    own = 2 * covered > image.width * image.height
+    if own and max(np.ptp(np.nonzero(count)) for count in counts[:3]) > CONTRAST:
+        middle = [(covered - 1) // 2, covered // 2]
+        levels = [np.searchsorted(n.cumsum(), middle, "right") for n in counts[:3]]
+        paper = [int(pair.mean()) for pair in levels]
+
+    def laid(strip: Image.Image) -> Image.Image:
         sheet = Image.new("RGBA", strip.size, tuple(paper))
-        yield _mean(Image.alpha_composite(sheet, strip))
+        return _mean(Image.alpha_composite(sheet, strip.convert("RGBA")))
 
-
-def _median(counts: NDArray[np.integer]) -> int:
-    """Give the median of grey levels, of which we know how often each occurs."""
-    middle = [(counts.sum() - 1) // 2, counts.sum() // 2]
-    return int(np.searchsorted(counts.cumsum(), middle, side="right").mean())
+    return laid

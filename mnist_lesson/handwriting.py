@@ -11,7 +11,6 @@ The page's framing.js takes the same steps and gets the same numbers.
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from ._picture import NO_DIGIT, Grey, HandwritingError, Picture, name, read_grey
@@ -99,8 +98,7 @@ def framing_steps(file: Picture) -> dict[str, np.ndarray]:
         strokes = _strokes(ink, _without_lines(ink, marks))
         digit = _digit(ink, strokes)
     except HandwritingError as error:
-        what = "the picture" if isinstance(file, Image.Image) else name(file)
-        raise HandwritingError(f"{what} {error}") from error.__cause__
+        raise HandwritingError(f"{name(file)} {error}") from error.__cause__
     return {
         "grey": grey,
         "ink": ink.astype(np.uint8),
@@ -111,20 +109,17 @@ def framing_steps(file: Picture) -> dict[str, np.ndarray]:
     }
 
 
-def _quantile(values: Numbers, percent: int = 50) -> int:
-    return int(np.sort(values, axis=None)[(values.size - 1) * percent // 100])
+def _median(values: Numbers, percent: int = 50) -> int:
+    """Return the median, or another percentile, as one of the values."""
+    return int(np.quantile(values, percent / 100, method="lower"))
 
 
-def _split(values: Numbers) -> tuple[int, float, float]:
-    """Split grey levels into two classes, as far apart as can be (Otsu 1979).
-
-    Returns the highest level of the lower class, the distance between the two means,
-    and the part of the variance that it explains.
-    """
-    counts = np.bincount(values.ravel(), minlength=256)
+def _otsu(values: Numbers) -> tuple[int, float, float]:
+    """Return Otsu's threshold, its classes' distance, and their separability (1979)."""
     levels = np.arange(256)
-    low, low_sum = counts.cumsum()[:-1], (counts * levels).cumsum()[:-1]
+    counts = np.bincount(values.ravel(), minlength=256)
     total, total_sum = counts.sum(), (counts * levels).sum()
+    low, low_sum = counts.cumsum()[:-1], (counts * levels).cumsum()[:-1]
     high, high_sum = total - low, total_sum - low_sum
     gaps = high_sum / np.maximum(high, 1) - low_sum / np.maximum(low, 1)
     between = low * high * gaps * gaps
@@ -146,57 +141,42 @@ def _ink(grey: Numbers) -> Numbers:
     # Is there ink at the border, then paper is beyond; else what is there goes on.
     beyond = {"constant_values": grey.max()} if _cut_tightly(grey) else {"mode": "edge"}
     paper = np.pad(grey, 2 * radius, **beyond)
-    paper = ndimage.maximum_filter(paper, 2 * radius + 1)
-    paper = ndimage.minimum_filter(paper, 2 * radius + 1)
+    paper = ndimage.grey_closing(paper, (2 * radius + 1, 2 * radius + 1))
     paper = paper[2 * radius : -2 * radius, 2 * radius : -2 * radius]
     # Light multiplies, so contrast is relative; but a dark desk has no paper to divide.
-    ink: Numbers = 255 * (paper - grey) // np.maximum(paper, _quantile(paper) // 2 + 1)
+    ink: Numbers = 255 * (paper - grey) // np.maximum(paper, _median(paper) // 2 + 1)
     return ink
 
 
 def _light_on_dark(grey: Numbers) -> bool:
-    """Tell whether bright detail stands out, or dark detail.
-
-    A stroke is on one side of its surroundings; a shadow's edge is equally on both,
-    and cancels. Fine and coarse detail vote; and whatever is at the border goes on
-    there, or is a strip between here and its mirror image, like the edge of a desk.
-    """
+    """Tell whether bright detail stands out, or dark detail."""
+    # A stroke is on one side of its surroundings; a shadow's edge is equally on both,
+    # and cancels. What is at the border goes on there, or is a strip between here and
+    # its mirror image, like the edge of a desk.
     votes = 0.0
-    for part, mode, weight in ((16, "edge", 2), (2, "edge", 2), (2, "symmetric", 1)):
-        cubes = (grey - _blur(grey, max(grey.shape) // part // 2, mode)) ** 3
+    for part, mode, weight in (16, "nearest", 2), (2, "nearest", 2), (2, "reflect", 1):
+        window = 2 * (max(grey.shape) // part // 2) + 1
+        means = ndimage.uniform_filter(grey.astype(float), window, mode=mode)
+        cubes = (grey - np.rint(means).astype(int)) ** 3
         vote = int(cubes.sum()) / (int(np.abs(cubes).sum()) + 1)
         votes += weight * vote * abs(vote)  # the sure ones count most
     return votes > 0
-
-
-def _blur(grey: Numbers, radius: int, mode: str) -> Numbers:
-    """Return the rounded means of square windows, from the sums of all corners."""
-    side = 2 * radius + 1
-    sums = np.pad(grey, radius, mode=mode).cumsum(0).cumsum(1)  # type: ignore[call-overload]
-    sums = np.pad(sums, ((1, 0), (1, 0)))
-    sums = sums[side:] - sums[:-side]
-    sums = sums[:, side:] - sums[:, :-side]
-    means: Numbers = (2 * sums + side**2) // (2 * side**2)
-    return means
 
 
 def _cut_tightly(grey: Numbers) -> bool:
     """Tell whether strokes, broader than a ruled line, reach the picture's border."""
     side = max(grey.shape)
     rim = np.concatenate([grey[0], grey[1:, -1], grey[-1, -2::-1], grey[-2:0:-1, 0]])
-    line = 2 * (side // 50) + 1
-    rim = ndimage.maximum_filter1d(rim, line, mode="wrap")
-    rim = ndimage.minimum_filter1d(rim, line, mode="wrap")
+    rim = ndimage.grey_closing(rim, 2 * (side // 50) + 1, mode="wrap")
     steps = np.abs(rim - np.roll(rim, 3 + side // 100))  # a shadow's edge is softer
-    return bool(2 * steps.max() > _split(grey)[1] > 0)
+    return bool(2 * steps.max() > _otsu(grey)[1] > 0)
 
 
 def _grain(ink: Numbers) -> int:
     """Return the level that the paper's grain does not exceed."""
-    middle = _quantile(ink)
-    away = _quantile(np.abs(ink - middle))
-    level = middle + 20 * away // 3  # 4.5 standard deviations
-    dark, gap, explained = _split(ink)
+    middle = _median(ink)
+    level = middle + 20 * _median(np.abs(ink - middle)) // 3  # 4.5 standard deviations
+    dark, gap, explained = _otsu(ink)
     two_classes = explained > 0.9 or gap * explained > 45  # which grain has not
     # In a picture full of ink, the middle is no paper.
     return dark // 2 if level > dark and two_classes else level
@@ -210,8 +190,8 @@ def _without_lines(ink: Numbers, marks: Marks) -> Marks:
     level, levels = _lines(marks)
     upright, uprights = _lines(marks.T)
     rest = marks & ~level & ~upright.T
-    marks = marks & ~_ruled(ink, marks, level, levels, rest)
-    return marks & ~_ruled(ink.T, marks.T, upright, uprights, rest.T).T
+    marks = _erase(ink, marks, level, levels, rest)
+    return _erase(ink.T, marks.T, upright, uprights, rest.T).T
 
 
 def _lines(marks: Marks) -> tuple[Marks, int]:
@@ -232,82 +212,76 @@ def _lines(marks: Marks) -> tuple[Marks, int]:
     return found & marks, most
 
 
-def _ruled(ink: Numbers, marks: Marks, lines: Marks, count: int, rest: Marks) -> Marks:
-    """Tell which pixels on level lines are the paper's, not the pen's."""
-    width = marks.shape[1]
+def _erase(ink: Numbers, marks: Marks, lines: Marks, count: int, rest: Marks) -> Marks:
+    """Leave out what is the paper's, not the pen's, on level lines."""
     lines = lines & marks  # those across the other way may be gone by now
-    nothing: Marks = np.zeros_like(marks)
     if not lines.any():
-        return nothing
+        return marks
     labels, _ = ndimage.label(marks, UPRIGHT)
-    runs = np.bincount(labels.ravel())[labels]  # how far a mark goes up and down
-    thick, dark = _quantile(runs[lines]), _quantile(ink[lines])
+    runs: Numbers = np.bincount(labels.ravel())[labels]  # how far a mark goes
+    thick, dark = _median(runs[lines]), _median(ink[lines])
     if 50 * thick > max(marks.shape):
-        return nothing
+        return marks
     # The bar of a 7 or a 4 is as straight. But a ruled line is one of many; or lighter
     # than what is written, or longer on both sides.
     if count < 3:
+        width = marks.shape[1]
         end = (12 * width + 50) // 100
         longer = not (rest[:, :end].any() or rest[:, width - end :].any())
         if 4 * ink[rest].sum() <= ink[lines].sum():
-            return nothing
-        if not longer and 10 * dark >= 7 * _quantile(ink[rest]):
-            return nothing
+            return marks
+        if not longer and 10 * dark >= 7 * _median(ink[rest]):
+            return marks
     # Where a stroke crosses the line, the ink goes on above or below: keep it,
     # and ink more than twice as dark, which not even two crossing lines can be.
-    paper: Marks = lines & (ink < 2 * dark) & (5 * runs <= 8 * thick + 5)
-    return paper
+    return marks & ~(lines & (ink < 2 * dark) & (5 * runs <= 8 * thick + 5))
 
 
 def _strokes(ink: Numbers, marks: Marks) -> Marks:
     """Keep the marks that a pen may have made on this picture."""
-    labels, count = ndimage.label(marks, DIAGONALS)
-    side = max(ink.shape)
+    labels, mass, sizes = _pieces(ink, marks)
     rim = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
-    contact = np.bincount(rim, minlength=count + 1)
-    sizes = _boxes(labels).max(0)
-    means = np.bincount(labels.ravel(), ink.ravel()) / np.bincount(labels.ravel())
-    touching = contact > 0
-    touching[0] = False
+    contact = np.bincount(rim, minlength=len(mass)) * (mass > 0)
+    means, side = mass / np.bincount(labels.ravel()), max(ink.shape)
     # Desk, fingers and the page's edge enter along the border, a digit that was cut
     # out tightly touches it: they go if there is something as dark inside.
+    touching = contact > 0
     dark = 10 * means > 3 * means[touching].max(initial=0)
-    inside = sizes[1:][(dark & ~touching)[1:]].max(initial=0)
-    outside = sizes[touching].max(initial=0)
-    enters = np.zeros(count + 1, bool)
+    inside = sizes.max(0)[dark & ~touching].max(initial=0)
+    outside = sizes.max(0)[touching].max(initial=0)
+    most = len(rim)  # how much of the rim a piece may touch
     if 100 * inside > SMALLEST * side and 4 * inside > outside:
-        enters = touching
+        most = 0
     elif 100 * inside > 8 * side and inside >= 8:
-        enters = 5 * contact > len(rim)
-    strokes: Marks = marks & ~enters[labels]
-    strokes &= 20 * ink > 13 * _split(ink[strokes])[0]
+        most = len(rim) // 5
+    strokes: Marks = marks & (contact <= most)[labels]
+    strokes &= 20 * ink > 13 * _otsu(ink[strokes])[0]
     return strokes
 
 
-def _boxes(labels: Numbers) -> Numbers:
-    """Return the heights and widths of all pieces, shape (2, count + 1), in pixels."""
+def _pieces(ink: Numbers, marks: Marks) -> tuple[Numbers, Numbers, Numbers]:
+    """Label the connected pieces from 1; return their ink, heights and widths, too."""
+    labels, _ = ndimage.label(marks, DIAGONALS)
     boxes = [[s.stop - s.start for s in box] for box in ndimage.find_objects(labels)]
-    return np.array([[0, 0], *boxes]).T
+    mass = np.bincount(labels.ravel(), (ink * marks).ravel())
+    return labels, mass, np.array([[0, 0], *boxes]).T
 
 
 def _digit(ink: Numbers, strokes: Marks) -> Marks:
     """Choose the strokes that make up the digit."""
-    labels, count = ndimage.label(strokes, DIAGONALS)
-    if not count:
+    labels, mass, (heights, widths) = _pieces(ink, strokes)
+    if len(mass) == 1:
         raise HandwritingError(NO_DIGIT)
-    mass = np.bincount(labels.ravel(), ink.ravel(), minlength=count + 1)
-    mass[0] = 0
-    heights, widths = _boxes(labels)
     # Flat marks are what is left of a line or a shadow, for every digit has height.
     best = (mass * np.minimum(1, heights / np.maximum(widths, 1))).argmax()
     # Strokes of one digit lie close together, measured by the digit itself.
     # Digits follow each other across, so a gap across parts them sooner.
     heavy = 100 * mass > 3 * mass[best]
-    chosen, grown = np.zeros(count + 1, bool), np.arange(count + 1) == best
+    chosen, grown = np.zeros(len(mass), bool), np.arange(len(mass)) == best
     while (grown != chosen).any():
         chosen = grown.copy()
         digit: Marks = chosen[labels]
-        size = _size(digit)
+        size = max(np.ptp(places) for places in digit.nonzero()) + 1
         reach = [2 * ((part * size + 50) // 100) + 1 for part in (DOWN, ACROSS)]
         near = ndimage.maximum_filter(digit, reach, mode="constant")
         grown[labels[near]] = True
@@ -322,68 +296,47 @@ def _digit(ink: Numbers, strokes: Marks) -> Marks:
     return digit
 
 
-def _extent(marks: Marks) -> tuple[int, int, int, int]:
-    """Return (top, bottom, left, right) of what is marked, ends exclusive."""
-    rows, columns = np.nonzero(marks.any(1))[0], np.nonzero(marks.any(0))[0]
-    return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-
-
-def _size(marks: Marks) -> int:
-    top, bottom, left, right = _extent(marks)
-    return max(bottom - top, right - left)
-
-
 # ---- from the digit to the frame
 
 
 def _frame(ink: Numbers, digit: Marks) -> Grey:
     """Fit the digit into 20x20 and centre its mass in 28x28."""
-    level = max(1, _quantile(ink[digit], 75))
+    level = max(1, _median(ink[digit], 75))
     near = ndimage.maximum_filter(digit, 3, mode="constant")
     fine = _fit(np.minimum(255, 255 * ink // level) * near, digit)
     # A thin pen would leave grey threads, a thick brush blobs: MNIST has neither.
     for _ in range(2):
         drawn = np.pad(2 * fine > fine.max(), 1)
-        edge = (drawn[1:] != drawn[:-1]).sum() + (drawn[:, 1:] != drawn[:, :-1]).sum()
+        edge = np.diff(drawn, axis=0).sum() + np.diff(drawn, axis=1).sum()
         width = 2 * drawn.sum() / (np.pi / 4 * edge)
         change = (min(max(width, THIN * FINE), THICK * FINE) - width) / 2
         if abs(change) < 0.5:
             break
         fine = _thicken(fine, change)
         fine = _fit(fine, 2 * fine > fine.max())
-    height, width = (-(-side // FINE) for side in fine.shape)
-    small = np.zeros((FINE * height, FINE * width), int)
-    small[: fine.shape[0], : fine.shape[1]] = fine
-    small = small.reshape(height, FINE, width, FINE).sum((1, 3))
-    # Rounded to the nearest pixel, and never over the edge.
-    means = [(places * small).sum() / small.sum() for places in np.indices(small.shape)]
-    top = min(max(int(CENTRE - means[0] + 0.5), 0), FRAME - height)
-    left = min(max(int(CENTRE - means[1] + 0.5), 0), FRAME - width)
+    for axis, side in enumerate(fine.shape):
+        fine = np.add.reduceat(fine, range(0, side, FINE), axis)
     frame = np.zeros((FRAME, FRAME), np.uint8)
-    brightest = small.max()
-    small = (510 * small + brightest) // (2 * brightest)
-    frame[top : top + height, left : left + width] = small
-    return frame
+    frame[: len(fine), : len(fine.T)] = (510 * fine + fine.max()) // (2 * fine.max())
+    # The mass goes to the nearest pixel of the centre, and no ink over the edge.
+    shifts = CENTRE - np.array(ndimage.center_of_mass(fine)) + 0.5
+    shifts = shifts.astype(int).clip(0, FRAME - np.array(fine.shape))
+    return np.roll(frame, shifts, axis=(0, 1))
 
 
 def _fit(ink: Numbers, marks: Marks) -> Numbers:
-    """Scale the marked part so that its longer side is that of the fine box.
-
-    A new pixel is the mean of the area that it covers: whole numbers, where an old
-    pixel is as many units long as there are new ones, and the other way round.
-    """
-    top, bottom, left, right = _extent(marks)
-    side, size = BOX * FINE, max(bottom - top, right - left)
-    parts = []
-    for old in (bottom - top, right - left):
-        new = max(1, (2 * old * side + size) // (2 * size))
-        ends, places = np.arange(new)[:, None] * old, np.arange(old) * new
-        covers = np.minimum(ends + old, places + new) - np.maximum(ends, places)
-        parts.append(np.maximum(0, covers).astype(float))  # BLAS has no integers
-    sums = parts[0] @ ink[top:bottom, left:right] @ parts[1].T
-    area = (bottom - top) * (right - left)
-    fitted: Numbers = (2 * sums.astype(int) + area) // (2 * area)
-    return fitted
+    """Scale the marked part so that its longer side is that of the fine box."""
+    # Means of areas: each old pixel is cut into as many parts as there are new ones,
+    # and each new one is made of as many as there are old ones.
+    box = ndimage.find_objects(marks.astype(int))[0]
+    fitted = ink[box].astype(np.uint8)
+    area, longer = fitted.size, max(fitted.shape)
+    for old in fitted.shape:
+        new = max(1, (2 * old * BOX * FINE + longer) // (2 * longer))
+        parts = fitted.repeat(new, axis=0).reshape(new, old, -1)
+        fitted = parts.sum(1, dtype=int).T  # turned, so that columns come next
+    means: Numbers = (2 * fitted + area) // (2 * area)
+    return means
 
 
 def _thicken(ink: Numbers, radius: float) -> Numbers:

@@ -52,32 +52,27 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
     return counts;
   }
 
-  /* _quantile, of numbers that were counted. */
-  function quantile(counts, percent = 50) {
+  /* _median, or another percentile, of numbers that were counted. */
+  function median(counts, percent = 50) {
     let rest = floor((total(counts) - 1) * percent / 100), value = 0;
     while ((rest -= counts[value]) >= 0) value++;
     return value;
   }
 
-  /* _split, of grey levels that were counted (Otsu 1979). */
-  function split(counts) {
-    let all = 0, sum = 0, squares = 0;
-    for (let value = 0; value < 256; value++) {
-      all += counts[value];
-      sum += counts[value] * value;
-      squares += counts[value] * value * value;
-    }
-    let best = 0, most = 0, distance = 0;
+  /* _otsu, of grey levels that were counted. */
+  function otsu(counts) {
+    const all = total(counts), moment = (power) => total(counts.map((count, value) => count * value ** power));
+    const sum = moment(1);
+    let level = 0, most = 0, gap = 0;
     for (let value = 0, low = 0, lowSum = 0; value < 255; value++) {
       low += counts[value];
       lowSum += counts[value] * value;
       const high = all - low;
-      const gap = (sum - lowSum) / max(high, 1) - lowSum / max(low, 1);
-      const between = low * high * gap * gap;
-      if (between > most) [best, most, distance] = [value, between, gap];
+      const distance = (sum - lowSum) / max(high, 1) - lowSum / max(low, 1);
+      const between = low * high * distance * distance;
+      if (between > most) [level, most, gap] = [value, between, distance];
     }
-    const variance = all * squares - sum * sum;
-    return { level: best, gap: distance, explained: most / max(variance, 1) };
+    return { level, gap, explained: most / max(all * moment(2) - sum * sum, 1) };
   }
 
   // ---- from grey to ink
@@ -89,7 +84,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
     const beyond = cutTightly(grey, height, width) ? largest(grey) : undefined;
     const paper = closing(grey, height, width, radius, beyond);
     // Light multiplies, so contrast is relative; but a dark desk has no paper to divide.
-    const least = floor(quantile(counted(paper)) / 2) + 1;
+    const least = floor(median(counted(paper)) / 2) + 1;
     const ink = new Uint8Array(grey.length);
     for (let i = 0; i < ink.length; i++) ink[i] = 255 * (paper[i] - grey[i]) / max(paper[i], least);
     return ink;
@@ -104,8 +99,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
       const windows = sums(grey, height, width, radius, mode);
       let sum = 0, size = 1;
       for (let i = 0; i < grey.length; i++) {
-        const detail = grey[i] - ((2 * windows[i] + area) / (2 * area) | 0);
-        const cube = detail * detail * detail;
+        const cube = (grey[i] - ((2 * windows[i] + area) / (2 * area) | 0)) ** 3;
         sum += cube;
         size += abs(cube);
       }
@@ -116,29 +110,24 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
 
   /* _cut_tightly: whether strokes, broader than a ruled line, reach the border. */
   function cutTightly(grey, height, width) {
-    const side = max(height, width), rim = [];
-    for (let x = 0; x < width; x++) rim.push(grey[x]);
+    const side = max(height, width), rim = [...grey.subarray(0, width)];
     for (let y = 1; y < height; y++) rim.push(grey[(y + 1) * width - 1]);
-    if (height > 1) for (let x = width - 2; x >= 0; x--) rim.push(grey[(height - 1) * width + x]);
+    if (height > 1) rim.push(...grey.slice(-width, -1).reverse());
     if (width > 1) for (let y = height - 2; y > 0; y--) rim.push(grey[y * width]);
-    const around = (values, x) => values[((x % rim.length) + rim.length) % rim.length];
-    const reach = floor(side / 50), step = 3 + floor(side / 100);
-    const windows = (values, better) => values.map((best, x) => {
-      for (let near = x - reach; near <= x + reach; near++) best = better(best, around(values, near));
-      return best;
-    });
-    const smooth = windows(windows(rim, max), min);
-    const steepest = largest(smooth.map((level, x) => abs(level - around(smooth, x - step))));
-    const { gap } = split(counted(grey));
+    const reach = 2 * floor(side / 50), step = 3 + floor(side / 100), { length } = rim;
+    const around = [...rim.slice(length - reach), ...rim, ...rim.slice(0, reach)];
+    const smooth = closing(Uint8Array.from(around), 1, around.length, reach / 2).subarray(reach, reach + length);
+    const steepest = largest(smooth.map((level, x) => abs(level - smooth.at(x - step))));
+    const { gap } = otsu(counted(grey));
     return gap > 0 && 2 * steepest > gap;
   }
 
   /* _grain: the level that the paper's grain does not exceed. */
   function grain(ink) {
-    const counts = counted(ink), middle = quantile(counts);
+    const counts = counted(ink), middle = median(counts);
     const away = new Float64Array(1024);
     counts.forEach((count, value) => { away[abs(value - middle)] += count; });
-    const level = middle + floor(20 * quantile(away) / 3), dark = split(counts);
+    const level = middle + floor(20 * median(away) / 3), dark = otsu(counts);
     const twoClasses = dark.explained > 0.9 || dark.gap * dark.explained > 45; // which grain has not
     return level > dark.level && twoClasses ? floor(dark.level / 2) : level;
   }
@@ -198,7 +187,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
         for (let v = y; v < end; v++) runs[v * down + x * right] = end - y;
       }
     }
-    const thick = quantile(counted(runs, found)), dark = quantile(counted(ink, found));
+    const thick = median(counted(runs, found)), dark = median(counted(ink, found));
     if (50 * thick > max(height, width)) return marks;
     if (lines.most < 3) {
       const end = floor((12 * width + 50) / 100);
@@ -210,7 +199,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
         restInk += rest[i] * ink[i];
       }
       if (4 * restInk <= lineInk) return marks;
-      if (!longer && 10 * dark >= 7 * quantile(counted(ink, rest))) return marks;
+      if (!longer && 10 * dark >= 7 * median(counted(ink, rest))) return marks;
     }
     // Where a stroke crosses the line, the ink goes on above or below: keep it.
     return marks.map((marked, i) =>
@@ -235,7 +224,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
     if (100 * inside > SMALLEST * side && 4 * inside > outside) most = 0;
     else if (100 * inside > 8 * side && inside >= 8) most = rim / 5;
     const strokes = marks.map((marked, i) => marked && contact[labels[i]] <= most);
-    const { level } = split(counted(ink, strokes));
+    const { level } = otsu(counted(ink, strokes));
     return strokes.map((marked, i) => marked && 20 * ink[i] > 13 * level);
   }
 
@@ -249,18 +238,17 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
     const weights = found.map(({ mass, tall, broad }) => mass * min(1, tall / max(broad, 1)));
     const best = found[weights.indexOf(largest(weights))];
     const heavy = found.map(({ mass }) => 100 * mass > 3 * best.mass);
-    const chosen = found.map((piece) => piece === best), digit = new Uint8Array(labels.length);
-    let size = 0;
+    const chosen = found.map((piece) => piece === best);
+    let digit, size;
     for (let grows = true; grows;) {
-      for (let i = 0; i < digit.length; i++) digit[i] = chosen[labels[i]];
-      size = extent(digit, height, width).size;
+      digit = strokes.map((_, i) => chosen[labels[i]]);
+      ({ size } = extent(digit, height, width));
       if (chosen.every((inside, label) => inside || !heavy[label])) break; // nothing else is left
       const [down, across] = [DOWN, ACROSS].map((part) => floor((part * size + 50) / 100));
-      const near = spread(digit, height, width, down, across);
       grows = false;
-      for (let i = 0; i < near.length; i++) {
-        if (near[i] && heavy[labels[i]] && !chosen[labels[i]]) grows = chosen[labels[i]] = true;
-      }
+      spread(digit, height, width, down, across).forEach((near, i) => {
+        if (near && heavy[labels[i]] && !chosen[labels[i]]) grows = chosen[labels[i]] = true;
+      });
     }
     const whole = total(found.map(({ mass }, label) => (chosen[label] ? mass : 0)));
     if (100 * size < SMALLEST * max(height, width) || size < 4 || 5 * best.mass < whole) {
@@ -277,7 +265,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
 
   /* _frame: the digit fitted into 20x20, its mass in the centre of 28x28. */
   function frameOf(ink, digit, height, width) {
-    const level = max(1, quantile(counted(ink, digit), 75));
+    const level = max(1, median(counted(ink, digit), 75));
     const near = spread(digit, height, width, 1, 1);
     const clean = ink.map((value, i) => near[i] && min(255, floor(255 * value / level)));
     let fine = fit({ values: clean, height, width }, digit);
@@ -290,20 +278,19 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
       fine = fit(fine, above(fine.values, largest(fine.values) / 2));
     }
     const tall = ceil(fine.height / FINE), broad = ceil(fine.width / FINE);
-    const small = new Uint16Array(tall * broad), means = [0, 0];
+    const small = new Uint16Array(tall * broad);
     fine.values.forEach((value, i) => {
       const x = i % fine.width, y = (i - x) / fine.width;
       small[floor(y / FINE) * broad + floor(x / FINE)] += value;
-      means[0] += floor(y / FINE) * value;
-      means[1] += floor(x / FINE) * value;
     });
-    const sum = total(small), brightest = largest(small);
-    const [top, left] = [tall, broad].map((size, axis) =>
-      min(max(floor(CENTRE - means[axis] / sum + 0.5), 0), FRAME - size));
+    const row = (i) => floor(i / broad), column = (i) => i % broad, brightest = largest(small);
+    const [top, left] = [[row, tall], [column, broad]].map(([place, size]) => {
+      const moment = small.reduce((sum, value, i) => sum + place(i) * value, 0);
+      return min(max(floor(CENTRE - moment / total(small) + 0.5), 0), FRAME - size);
+    });
     const image = new Uint8Array(FRAME * FRAME);
     small.forEach((value, i) => {
-      const x = i % broad, y = (i - x) / broad;
-      image[(top + y) * FRAME + left + x] = (510 * value + brightest) / (2 * brightest);
+      image[(top + row(i)) * FRAME + left + column(i)] = (510 * value + brightest) / (2 * brightest);
     });
     return image;
   }
@@ -311,7 +298,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
   /* The mean width of the strokes: twice their area by the length of their outline. */
   function strokeWidth({ values, height, width }) {
     const half = largest(values) / 2; // the thinnest pen's threads are pale after shrinking
-    const drawn = (y, x) => y >= 0 && x >= 0 && y < height && x < width && values[y * width + x] > half;
+    const drawn = (y, x) => x >= 0 && x < width && values[y * width + x] > half; // undefined is not
     let area = 0, edge = 0;
     for (let y = 0; y <= height; y++) {
       for (let x = 0; x <= width; x++) {

@@ -3,18 +3,10 @@
 "use strict";
 
 lab.define("image", lab.recipe(function image() {
-  const { abs, ceil, max, min } = Math;
+  const { abs, ceil, floor, max, min } = Math;
 
-  /* Where a row goes on beyond its ends: at its last value, or at its mirror image. */
-  const place = {
-    edge: (x, width) => max(0, min(x, width - 1)),
-    symmetric(x, width) {
-      const folded = ((x % (2 * width)) + 2 * width) % (2 * width);
-      return folded < width ? folded : 2 * width - 1 - folded;
-    },
-  };
-
-  /* The sums of square windows. */
+  /* The sums of square windows. Beyond its ends a row goes on at its last value, "edge",
+     or at its mirror image, "symmetric". */
   function sums(values, height, width, radius, mode) {
     return sumRows(sumRows(values, height, width, radius, mode), width, height, radius, mode);
   }
@@ -23,7 +15,11 @@ lab.define("image", lab.recipe(function image() {
      it twice serves rows and columns. */
   function sumRows(values, height, width, radius, mode) {
     const turned = new Int32Array(values.length);
-    const places = Int32Array.from({ length: width + 2 * radius }, (_, x) => place[mode](x - radius, width));
+    const places = Int32Array.from({ length: width + 2 * radius }, (_, at) => {
+      const x = at - radius, folded = ((x % (2 * width)) + 2 * width) % (2 * width);
+      if (mode === "edge") return max(0, min(x, width - 1));
+      return min(folded, 2 * width - 1 - folded);
+    });
     for (let y = 0; y < height; y++) {
       const row = y * width;
       let sum = 0;
@@ -104,17 +100,13 @@ lab.define("image", lab.recipe(function image() {
         const i = stack.pop(), x = i % width, y = (i - x) / width;
         area++;
         mass += ink[i];
-        top = min(top, y);
-        bottom = max(bottom, y);
-        left = min(left, x);
-        right = max(right, x);
+        [top, bottom] = [min(top, y), max(bottom, y)];
+        [left, right] = [min(left, x), max(right, x)];
         for (let v = max(0, y - 1); v <= min(height - 1, y + 1); v++) {
-          for (let u = max(0, x - 1); u <= min(width - 1, x + 1); u++) {
-            const near = v * width + u;
-            if (marks[near] && !labels[near]) {
-              labels[near] = label;
-              stack.push(near);
-            }
+          for (let near = v * width + max(0, x - 1); near <= v * width + min(width - 1, x + 1); near++) {
+            if (!marks[near] || labels[near]) continue;
+            labels[near] = label;
+            stack.push(near);
           }
         }
       }
@@ -142,21 +134,18 @@ lab.define("image", lab.recipe(function image() {
   function thicken({ values, height, width }, radius) {
     const reach = ceil(abs(radius)), better = radius > 0 ? max : min;
     const tall = height + 2 * reach, broad = width + 2 * reach;
-    const wider = new Uint8Array(tall * broad).fill(radius > 0 ? 0 : 255);
-    for (let v = -reach; v <= reach; v++) {
-      for (let u = -reach; u <= reach; u++) {
-        if (v ** 2 + u ** 2 > radius ** 2 + 0.5) continue;
-        for (let y = 0, i = 0; y < tall; y++) {
-          const row = y + v - reach;
-          for (let x = 0; x < broad; x++, i++) {
-            const column = x + u - reach;
-            const inside = row >= 0 && row < height && column >= 0 && column < width;
-            wider[i] = better(wider[i], inside ? values[row * width + column] : 0);
-          }
+    const at = (y, x) => (y >= 0 && y < height && x >= 0 && x < width ? values[y * width + x] : 0);
+    const redrawn = Uint8Array.from({ length: tall * broad }, (_, i) => {
+      const x = i % broad - reach, y = floor(i / broad) - reach;
+      let best = at(y, x);
+      for (let v = -reach; v <= reach; v++) {
+        for (let u = -reach; u <= reach; u++) {
+          if (v ** 2 + u ** 2 <= radius ** 2 + 0.5) best = better(best, at(y + v, x + u));
         }
       }
-    }
-    return { values: wider, height: tall, width: broad };
+      return best;
+    });
+    return { values: redrawn, height: tall, width: broad };
   }
 
   return { sums, inverse, closing, spread, pieces, extent, thicken };
