@@ -4,6 +4,7 @@ Whatever the function does, there is a verdict, and no error of our own.
 """
 
 import contextlib
+import copy
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from ._values import to_array, to_tensor
 
 # What a learner hands over: a function, it is hoped, of the right arguments.
 Function = Callable[..., Any]
+Arguments = tuple[Any, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Verdict:
     """The outcome of a check: true when passed; its text is what a learner reads."""
 
@@ -38,46 +40,43 @@ class Mistake(Exception):
 
 @dataclass(frozen=True)
 class Exercise:
-    """A right function, the arguments that it is tried on, and what goes wrong.
+    """What a function is tried on, what a right one returns, and what goes wrong.
 
     Parameters
     ----------
-    right
-        The function that is asked for.
+    table
+        From arguments to what functions return, by a sentence about it: first the right
+        answer with the praise for it, then that of each mistake with a hint.
     cases
         Arguments to try; enough of them to tell all mistakes apart.
-    mistakes
-        By its hint, a function with this mistake.
     extremes
         By its hint, arguments for which only a careful function is right.
     errors
         By a word in the message of an error, what causes it.
     parts
-        The names of what the function gives back, if that is more than one tensor.
+        The names of what the function returns, if that is more than one tensor.
     """
 
-    right: Function
-    cases: Sequence[tuple[Any, ...]]
-    mistakes: Mapping[str, Function]
-    extremes: Mapping[str, tuple[Any, ...]]
+    table: Callable[..., dict[str, Any]]
+    cases: Sequence[Arguments]
+    extremes: Mapping[str, Arguments]
     errors: Mapping[str, str]
     parts: Sequence[str]
 
-    def judge(self, function: Function) -> None:
-        """Raise a hint unless a function is right in all cases."""
-        rights = [self.expected(self.right, case) for case in self.cases]
+    def judge(self, function: Function) -> str:
+        """Give the praise for a function that is right, or raise a hint."""
+        tables = [self.expected(case) for case in self.cases]
+        known = {sentence: [t[sentence] for t in tables] for sentence in tables[0]}
+        praise = next(iter(known))
+        rights = known[praise]
         answers = [
             self.answer(function, case, right.shape)
             for case, right in zip(self.cases, rights, strict=True)
         ]
-        # Of numbers that are not precise, more than one candidate may be near enough.
-        candidates = {"": rights} | {
-            hint: [self.expected(mistake, case) for case in self.cases]
-            for hint, mistake in self.mistakes.items()
-        }
+        # Of numbers that are not precise, more than one row may be near enough.
         distances = {
-            hint: sum(map(_distance, answers, expected))
-            for hint, expected in candidates.items()
+            sentence: sum(map(_distance, answers, expected))
+            for sentence, expected in known.items()
             if all(map(_alike, answers, expected))
         }
         if not distances:
@@ -90,31 +89,33 @@ class Exercise:
             raise Mistake(
                 "the shape is right, but the numbers are not; try a case on paper"
             )
-        if nearest := min(distances, key=distances.__getitem__):
+        nearest = min(distances, key=distances.__getitem__)
+        if nearest != praise:
             raise Mistake(nearest)
         for hint, case in self.extremes.items():
-            right = self.expected(self.right, case)
-            try:
-                answer = self.answer(function, case, right.shape)
-            except Mistake as mistake:
-                raise Mistake(hint) from mistake
-            if not _alike(answer, right):
-                raise Mistake(hint)
+            right = self.expected(case)[praise]
+            with contextlib.suppress(Mistake):
+                if _alike(self.answer(function, case, right.shape), right):
+                    continue
+            raise Mistake(hint)
+        return praise
 
-    def expected(self, function: Function, case: tuple[Any, ...]) -> torch.Tensor:
-        """Call one of our own functions; several tensors are stacked."""
-        answer = function(*map(_copy, case))
-        return torch.stack(answer) if self.parts else _numbers(answer)
+    def expected(self, case: Arguments) -> dict[str, torch.Tensor]:
+        """Give the table's answers in a case; several tensors are stacked."""
+        return {
+            sentence: torch.stack(answer) if self.parts else _numbers(answer)
+            for sentence, answer in self.table(*case).items()
+        }
 
     def answer(
-        self, function: Function, case: tuple[Any, ...], shape: torch.Size
+        self, function: Function, case: Arguments, shape: torch.Size
     ) -> torch.Tensor:
         """Call a learner's function; whatever goes wrong becomes a hint.
 
         One number alone is taken in any brackets where the right shape is ().
         """
         try:
-            answer = _run(function, *case)
+            answer = _call(function, case)
         except Mistake as mistake:
             for word, cause in self.errors.items():
                 if word in str(mistake):
@@ -126,12 +127,12 @@ class Exercise:
         return numbers.reshape(()) if numbers.numel() == 1 and not shape else numbers
 
     def stacked(self, answer: Any, shape: torch.Size) -> torch.Tensor:
-        """Stack what a function gives back in parts, each of the same shape."""
+        """Stack what a function returns in parts, each of the same shape."""
+        given = answer if isinstance(answer, tuple | list) else []
         if isinstance(answer, torch.Tensor | np.ndarray):
             whole = _numbers(answer)
-            given = [*whole] if whole.shape == (len(self.parts), *shape) else []
-        else:
-            given = [*answer] if isinstance(answer, tuple | list) else []
+            if whole.shape == (len(self.parts), *shape):
+                given = [*whole]
         if len(given) != len(self.parts) or not all(
             isinstance(part, torch.Tensor | np.ndarray) or _numbers(part).shape == shape
             for part in given
@@ -155,30 +156,27 @@ EXERCISES: dict[str, Exercise] = {}
 
 
 def exercise(
-    praise: str,
-    cases: Sequence[tuple[Any, ...]],
-    mistakes: Mapping[str, Function],
+    cases: Sequence[Arguments],
     *,
-    extremes: Mapping[str, tuple[Any, ...]] | None = None,
+    extremes: Mapping[str, Arguments] | None = None,
     errors: Mapping[str, str] | None = None,
     parts: Sequence[str] = (),
-) -> Callable[[Function], Callable[[Function], Verdict]]:
-    """Make the check of an exercise from its right function."""
+) -> Callable[[Callable[..., dict[str, Any]]], Callable[[Function], Verdict]]:
+    """Make the check of an exercise from its table; see `Exercise`."""
 
-    def decorate(right: Function) -> Callable[[Function], Verdict]:
-        this = Exercise(right, cases, mistakes, extremes or {}, errors or {}, parts)
+    def decorate(table: Callable[..., dict[str, Any]]) -> Callable[[Function], Verdict]:
+        this = Exercise(table, cases, extremes or {}, errors or {}, parts)
 
         def check(function: Function) -> Verdict:
             try:
                 with _usual_settings():
-                    this.judge(function)
+                    return Verdict(True, f"Right: {this.judge(function)}.")
             except Mistake as mistake:
                 return Verdict(False, f"Not yet: {mistake}.")
-            return Verdict(True, f"Right: {praise}.")
 
-        EXERCISES[right.__name__] = this
-        check.__name__ = check.__qualname__ = right.__name__
-        check.__doc__ = right.__doc__
+        EXERCISES[table.__name__] = this
+        check.__name__ = check.__qualname__ = table.__name__
+        check.__doc__ = table.__doc__
         return check
 
     return decorate
@@ -201,8 +199,8 @@ def _usual_settings() -> Iterator[None]:
         torch.set_default_dtype(dtype)
 
 
-def _run(function: Function, *arguments: Any) -> Any:
-    """Call a learner's function; whatever goes wrong becomes a hint."""
+def _call(function: Function, case: Arguments) -> Any:
+    """Call a learner's function on copies: it may change its arguments."""
     if not callable(function):
         raise Mistake(
             "hand over the function itself, its name without parentheses, "
@@ -210,36 +208,28 @@ def _run(function: Function, *arguments: Any) -> Any:
         )
     if isinstance(function, type):
         raise Mistake(f"hand over a function, not the class {function.__name__}")
-    try:
-        answer = function(*map(_copy, arguments))
-    except KeyboardInterrupt:  # from who waits, not from the function
-        raise
-    except BaseException as error:
+    errors: list[BaseException] = []
+    for copied in copy.deepcopy, _translated:
         try:
-            # Some work on arrays only, or on tensors only: right is right.
-            answer = function(*map(_translate, arguments))
-        except KeyboardInterrupt:
+            answer = function(*map(copied, case))
+            break
+        except KeyboardInterrupt:  # from who waits, not from the function
             raise
-        except BaseException:
-            raise Mistake(f"your function raised {_told(error)}") from error
+        except BaseException as error:
+            # Some work on arrays only, or on tensors only: right is right.
+            errors.append(error)
+    else:
+        raise Mistake(f"your function raised {_told(errors[0])}")
     if answer is None:
         raise Mistake("your function gives nothing back; let it end in return")
     return answer
 
 
-def _copy(argument: Any) -> Any:
-    """Copy: a function that changes its arguments must not spoil the comparison."""
-    if isinstance(argument, torch.Tensor):
-        return argument.clone()
-    return argument.copy() if isinstance(argument, np.ndarray) else argument
-
-
-def _translate(argument: Any) -> Any:
+def _translated(argument: Any) -> Any:
     """Copy a tensor as an array, and an array as a tensor."""
-    argument = _copy(argument)
     if isinstance(argument, torch.Tensor):
-        return argument.numpy()
-    return torch.from_numpy(argument) if isinstance(argument, np.ndarray) else argument
+        return argument.clone().numpy()
+    return torch.tensor(argument) if isinstance(argument, np.ndarray) else argument
 
 
 def _told(error: BaseException) -> str:
@@ -252,7 +242,7 @@ def _told(error: BaseException) -> str:
 
 
 def _numbers(answer: Any) -> torch.Tensor:
-    """Turn what a function gave back into a tensor on the CPU, or say why not.
+    """Turn what a function returned into a tensor on the CPU, or say why not.
 
     Its type stays as it is: it tells how precise the numbers are.
     """
@@ -262,11 +252,9 @@ def _numbers(answer: Any) -> torch.Tensor:
     try:
         if not isinstance(answer, torch.Tensor):
             answer = to_array(answer)
-            if answer.dtype.kind not in "biufOc":  # text, say
-                raise TypeError
             if answer.dtype.kind == "O":  # fractions, say
                 answer = np.vectorize(float, [np.float64])(answer)
-            elif answer.dtype.kind != "c" and answer.dtype != np.float16:
+            elif answer.dtype == np.longdouble:  # PyTorch has none
                 answer = answer.astype(np.float64)
         numbers = to_tensor(answer).cpu()
         numbers.reshape(numbers.shape)  # a nested tensor has none

@@ -20,12 +20,12 @@ from tools.execute import joined
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONG = 3  # seconds
-FIRST = "import accelerator\naccelerator.play({!r});"
+PATHS = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
 
 
 def pytest_generate_tests(metafunc):
-    everything = metafunc.config.getoption("--rehearse")
     if "kind" in metafunc.fixturenames:
+        everything = metafunc.config.getoption("--rehearse")
         kinds = ["mps", "cuda"] if everything else ["mps"]
         metafunc.parametrize("kind", kinds, scope="module")
 
@@ -39,32 +39,34 @@ def chapters(kind, request):
         yield {path: pool.submit(faults, path, kind, limit) for path in order}
 
 
+def client(cells, **options):
+    return NotebookClient(
+        nbformat.v4.new_notebook(cells=cells),
+        timeout=600,
+        kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
+        **options,
+    )
+
+
 def faults(path, kind, limit):
     """Run a chapter, and tell what went wrong."""
-    notebook = nbformat.read(path, as_version=4)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    first = f"import accelerator\naccelerator.play({kind!r});"
+    cells = [nbformat.v4.new_code_cell(first)]
+    cells += [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
     for cell in cells:
         cell.source = cell.source.replace("load_mnist()", 'load_mnist(source="sample")')
-    cells.insert(0, nbformat.v4.new_code_cell(FIRST.format(kind)))
-    notebook.cells = cells
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-        "MNIST_LESSON_DEVICE": "",
-        "OMP_NUM_THREADS": "1",  # several chapters run at a time
-    }
-    client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-        extra_arguments=["--log-level=ERROR"],
-    )  # fmt: skip
+    runner = client(cells, resources={"metadata": {"path": str(path.parent)}})
     found = []
-    with client.setup_kernel(env=environment):
+    # One thread for each: several chapters run at a time.
+    settings = {"MNIST_LESSON_DEVICE": "", "OMP_NUM_THREADS": "1"}
+    with runner.setup_kernel(env=os.environ | PATHS | settings):
         for number, cell in enumerate(cells):
             start, said = time.perf_counter(), []
             try:
                 while len(said) < 2 and time.perf_counter() - start < limit:
-                    client.execute_cell(cell, number)
-                    said.append([spoken(output) for output in joined(cell.outputs)])
+                    runner.execute_cell(cell, number)
+                    said.append([*map(spoken, joined(cell.outputs))])
                     if number == 0:
                         break
             except CellExecutionError as error:
@@ -99,16 +101,7 @@ def test_figures_are_shown_whatever_the_shell_says(backend):
         "figures.draw_pooling()",
         "plt.plot([1, 2])\nplt.show()",
     ]
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    client = NotebookClient(
-        notebook,
-        kernel_name="python3",
-        timeout=600,
-        extra_arguments=["--log-level=ERROR"],
-    )
-    client.execute(env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": backend})
-    first, *others = cells
-    assert first.outputs == []
-    for cell in others:
-        assert ["image/png" in output.data for output in cell.outputs] == [True]
+    cells = [*map(nbformat.v4.new_code_cell, sources)]
+    client(cells).execute(env=os.environ | PATHS | {"MPLBACKEND": backend})
+    kinds = [["image/png" in o.data for o in cell.outputs] for cell in cells]
+    assert kinds == [[], [True], [True], [True]]

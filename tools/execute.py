@@ -21,14 +21,16 @@ from mnist_lesson import DataError, load_mnist
 from mnist_lesson._system import atomic_write
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-# What a kernel says of its language, but for the version, which is the machine's.
-LANGUAGE = {
-    "name": "python",
-    "file_extension": ".py",
-    "mimetype": "text/x-python",
-    "nbconvert_exporter": "python",
-    "pygments_lexer": "ipython3",
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    # What a kernel says of its language, but for the version, which is the machine's.
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+    },
 }
 TAGS = {
     *("remove-cell", "hide-input", "hide-cell"),
@@ -38,16 +40,22 @@ TAGS = {
 
 def main(arguments: list[str]) -> None:
     """Execute, or only clean, the notebooks named, or all."""
-    options = {argument for argument in arguments if argument.startswith("-")}
-    if options - {"--clean"}:
+    names = [argument for argument in arguments if argument != "--clean"]
+    if any(name.startswith("-") for name in names):
         raise SystemExit(__doc__)
-    named = [chapter(argument) for argument in arguments if argument not in options]
-    paths = named or sorted(NOTEBOOKS.glob("*.ipynb"))
-    if not options:
+    paths = [chapter(name) for name in names] or sorted(NOTEBOOKS.glob("*.ipynb"))
+    run = "--clean" not in arguments
+    if run:
         want_full_mnist()
     for path in paths:
-        notebook = read(path)
-        if not options:
+        try:
+            notebook = nbformat.read(path, as_version=4)
+        except (OSError, ValueError, nbformat.ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise SystemExit(
+                f"{path} cannot be read as a notebook: {reason}"
+            ) from error
+        if run:
             print(f"{path.name} ...", flush=True)
             execute(notebook, path)
         clean(notebook)
@@ -79,15 +87,6 @@ def want_full_mnist() -> None:
         raise SystemExit(f"notebooks are stored on full MNIST only: {error}") from error
 
 
-def read(path: Path) -> nbformat.NotebookNode:
-    """Read a notebook, or say which file is none."""
-    try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise SystemExit(f"{path} cannot be read as a notebook: {reason}") from error
-
-
 def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Run all cells, in the notebook's own folder; in place."""
     client = NotebookClient(
@@ -100,29 +99,22 @@ def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
     try:
         client.execute()
     except CellExecutionError as error:
-        raise SystemExit(
-            f"{path.name} fails and is left as it was:\n{error}"
-        ) from error
+        message = f"{path.name} fails and is left as it was:\n{error}"
+        raise SystemExit(message) from error
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Keep what a reader or a test looks at, and nothing else; in place."""
-    notebook.metadata = nbformat.from_dict(
-        {"kernelspec": KERNEL, "language_info": LANGUAGE}
-    )
+    notebook.metadata = METADATA
     for cell in notebook.cells:
-        kept = {
-            key: cell.metadata[key]
-            for key in ("mystnb", "tags")
-            if cell.metadata.get(key)
-        }
-        cell.metadata = nbformat.from_dict(kept)
-        for output in cell.get("outputs", []):
-            output.pop("transient", None)
-            if "metadata" in output:
-                output.metadata = nbformat.from_dict({})
+        kept = {key: cell.metadata.get(key) for key in ("mystnb", "tags")}
+        cell.metadata = {key: value for key, value in kept.items() if value}
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
+            for output in cell.outputs:
+                output.pop("transient", None)
+                if "metadata" in output:
+                    output.metadata = {}
     return notebook
 
 
@@ -130,13 +122,8 @@ def joined(outputs: list) -> list:
     """Join the pieces of a stream: where it was cut is chance."""
     result = []
     for output in outputs:
-        last = result[-1] if result else None
-        if (
-            last is not None
-            and output.output_type == last.output_type == "stream"
-            and output.name == last.name
-        ):
-            last.text += output.text
+        if output.get("name") and result and result[-1].get("name") == output.name:
+            result[-1].text += output.text
         else:
             result.append(output)
     return result

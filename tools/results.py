@@ -15,7 +15,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,25 +24,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from mnist_lesson import (
-    Digits,
-    LeNet,
-    LeNet5,
-    MultilayerPerceptron,
-    RandomDistortion,
-    SoftmaxRegression,
-    Trainer,
-    load_mnist,
-)
+from mnist_lesson import Digits, RandomDistortion, Trainer, load_mnist, models
 from mnist_lesson._system import atomic_write
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
 PAGES = [
-    ROOT / "README.md",
-    ROOT / "book" / "index.md",
-    ROOT / "notebooks" / "06_pooling.ipynb",
-    ROOT / "notebooks" / "10_results.ipynb",
+    *(ROOT / "README.md", ROOT / "book" / "index.md"),
+    *(ROOT / "notebooks" / f"{name}.ipynb" for name in ("06_pooling", "10_results")),
 ]
 PROTOCOL = {
     "digits": 60_000,
@@ -50,86 +39,80 @@ PROTOCOL = {
     "batch_size": 128,
     "judged": "last epoch, 10,000 test digits",
 }
-SIZES = (200, 600, 2_000, 6_000, 20_000)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One way to train, at a learning rate that no other in RATES clearly beats.
+    """One way to train, and how often: a run for each seed.
 
-    `digits` of the training digits are drawn by the seed; `permuted` puts the pixels
-    of all images, test images too, in one random order; with `shifts`, the test digits
-    are read once more after each has been moved; `seeds` is how many runs there are.
+    Of `rates`, tried on the held-out digits with `rate_seeds` seeds, none is clearly
+    better than the learning rate. `digits` of the training digits are drawn by the
+    seed; `permuted` puts the pixels of all images, test images too, in one random
+    order.
     """
 
     make: Callable[[], nn.Module]
     learning_rate: float = 0.1
+    rates: tuple[float, ...] = ()
+    rate_seeds: int = 1
     digits: int = PROTOCOL["digits"]
     epochs: int = PROTOCOL["epochs"]
     permuted: bool = False
-    shifts: bool = False
     seeds: int = 5
 
 
 def convolutional(
-    first: Callable[[], nn.Module] = nn.Identity,
-    second: Callable[[], nn.Module] = nn.Identity,
-    *,
-    stride: int = 1,
-    features: int = 800,
+    *pools: nn.Module, stride: int = 1, features: int = 800
 ) -> nn.Sequential:
     """Make a network like LeNet whose maps shrink in other ways, or not at all."""
+    first, second = pools or (nn.Identity(), nn.Identity())
     return nn.Sequential(
-        *(nn.Conv2d(1, 20, kernel_size=5, stride=stride), nn.ReLU(), first()),
-        *(nn.Conv2d(20, 50, kernel_size=5, stride=stride), nn.ReLU(), second()),
+        *(nn.Conv2d(1, 20, kernel_size=5, stride=stride), nn.ReLU(), first),
+        *(nn.Conv2d(20, 50, kernel_size=5, stride=stride), nn.ReLU(), second),
         nn.Flatten(),
         nn.Linear(features, 10),
     )
 
 
+COARSE = (0.05, 0.1, 0.2, 0.3)
 MODELS = {
-    "softmax regression": Experiment(SoftmaxRegression, 0.05),
-    "multilayer perceptron": Experiment(MultilayerPerceptron, 0.14, shifts=True),
-    "LeNet": Experiment(LeNet, shifts=True),
+    "softmax regression": Experiment(
+        models.SoftmaxRegression, 0.05, (0.02, 0.05, 0.07, 0.1, 0.14, 0.2), rate_seeds=5
+    ),
+    "multilayer perceptron": Experiment(
+        models.MultilayerPerceptron, 0.14, (0.05, 0.07, 0.1, 0.14, 0.2), rate_seeds=5
+    ),
+    "LeNet": Experiment(models.LeNet, 0.1, (0.05, 0.07, 0.1, 0.14), rate_seeds=2),
+}
+VARIANTS = {
+    "LeNet-5 of 1998": Experiment(models.LeNet5, 0.2, COARSE, seeds=3),
+    "LeNet, 30 epochs": Experiment(models.LeNet, epochs=30, seeds=2),
+    "LeNet, 30 epochs, augmented": Experiment(
+        lambda: nn.Sequential(RandomDistortion(), models.LeNet()), epochs=30, seeds=2
+    ),
 }
 POOLING = {
     "no pooling": Experiment(
-        lambda: convolutional(features=20_000), 0.05, shifts=True, seeds=3
+        lambda: convolutional(features=20_000), 0.05, COARSE, seeds=3
     ),
     "strided convolutions": Experiment(
-        lambda: convolutional(stride=2), shifts=True, seeds=3
+        lambda: convolutional(stride=2), 0.1, COARSE, seeds=3
     ),
     "average pooling": Experiment(
-        lambda: convolutional(lambda: nn.AvgPool2d(2), lambda: nn.AvgPool2d(2)),
-        0.2,
-        shifts=True,
-        seeds=3,
+        lambda: convolutional(nn.AvgPool2d(2), nn.AvgPool2d(2)), 0.2, COARSE, seeds=3
     ),
     "global max pooling": Experiment(
-        lambda: convolutional(
-            lambda: nn.MaxPool2d(2), lambda: nn.AdaptiveMaxPool2d(1), features=50
-        ),
-        shifts=True,
+        lambda: convolutional(nn.MaxPool2d(2), nn.AdaptiveMaxPool2d(1), features=50),
+        *(0.1, COARSE),
         seeds=3,
     ),
 }
-SHIFTS = (2, 4)  # pixels to the right
-SHIFTED = (
-    *("multilayer perceptron", "no pooling", "strided convolutions"),
-    *("average pooling", "LeNet", "global max pooling"),
-)
-VARIANTS = {
-    "LeNet-5 of 1998": Experiment(LeNet5, 0.2, seeds=3),
-    "LeNet, 30 epochs": Experiment(LeNet, epochs=30, seeds=2),
-    "LeNet, 30 epochs, augmented": Experiment(
-        lambda: nn.Sequential(RandomDistortion(), LeNet()), epochs=30, seeds=2
-    ),
-}
+SIZES = (200, 600, 2_000, 6_000, 20_000)
 # Few digits are met more often, so that every model takes at least 1,000 steps.
 FEWER = {
-    f"{name}, {size} digits": Experiment(
-        model.make,
-        model.learning_rate,
+    f"{name}, {size} digits": replace(
+        model,
+        rates=(),
         digits=size,
         epochs=max(5, 1_000 // -(-size // PROTOCOL["batch_size"])),
     )
@@ -137,17 +120,14 @@ FEWER = {
     for name, model in MODELS.items()
 }
 PERMUTED = {
-    f"{name}, permuted": Experiment(model.make, model.learning_rate, permuted=True)
+    f"{name}, permuted": replace(model, rates=(), permuted=True)
     for name, model in MODELS.items()
 }
 EXPERIMENTS = VARIANTS | FEWER | PERMUTED | POOLING
-# What is tried on the held-out digits: learning rates, and how many seeds.
-RATES = {
-    "softmax regression": ((0.02, 0.05, 0.07, 0.1, 0.14, 0.2), 5),
-    "multilayer perceptron": ((0.05, 0.07, 0.1, 0.14, 0.2), 5),
-    "LeNet": ((0.05, 0.07, 0.1, 0.14), 2),
-    **dict.fromkeys(["LeNet-5 of 1998", *POOLING], ((0.05, 0.1, 0.2, 0.3), 1)),
-}
+# What reads the test digits once more, moved to the right.
+SHIFTED = ["multilayer perceptron", *POOLING]
+SHIFTED.insert(-1, "LeNet")
+SHIFTS = (2, 4)  # pixels
 
 
 def main(arguments: list[str]) -> None:
@@ -162,7 +142,7 @@ def main(arguments: list[str]) -> None:
 
 
 def measure() -> None:
-    """Train with each seed that is not known yet."""
+    """Train with each seed, and at each rate, that is not known yet; time an epoch."""
     results = {"protocol": PROTOCOL, "torch": torch.__version__}
     if RESULTS.exists():
         results = json.loads(RESULTS.read_text("utf-8"))
@@ -170,16 +150,26 @@ def measure() -> None:
     for kind, experiments in ("models", MODELS), ("experiments", EXPERIMENTS):
         for name, experiment in experiments.items():
             seeds = describe(results.setdefault(kind, {}), name, experiment)["seeds"]
-            for seed in range(experiment.seeds):
-                if str(seed) not in seeds:
-                    trainer = train(experiment, mnist.train, seed)
-                    seeds[str(seed)] = judge(trainer, mnist.test, experiment)
-                    accuracy = seeds[str(seed)]["accuracy"]
+            for seed in map(str, range(experiment.seeds)):
+                if seed not in seeds:
+                    trainer = train(experiment, mnist.train, int(seed))
+                    seeds[seed] = judge(trainer, mnist.test, name, experiment)
+                    accuracy = seeds[seed]["accuracy"]
                     print(f"{name}, seed {seed}: {100 * accuracy:.2f} %", flush=True)
                     save(results)
-    try_rates(results)
+    split = load_mnist(source="full")
+    for name, experiment in (MODELS | EXPERIMENTS).items():
+        for rate in experiment.rates:
+            known = results.setdefault("rates", {}).setdefault(name, {})
+            accuracies = known.setdefault(str(rate), [])
+            for seed in range(len(accuracies), experiment.rate_seeds):
+                trial = replace(experiment, learning_rate=rate)
+                trainer = train(trial, split.train, seed)
+                accuracies.append(trainer.evaluate(split.validation).accuracy)
+                print(f"{name} at {rate}: {100 * accuracies[-1]:.2f} %", flush=True)
+                save(results)
     if "seconds" not in results:
-        results["seconds"] = time_epochs(mnist)
+        results["seconds"] = time_epochs(mnist.train)
         save(results)
 
 
@@ -193,10 +183,10 @@ def describe(known: dict, name: str, experiment: Experiment) -> dict:
         "digits": experiment.digits,
         "epochs": experiment.epochs,
     }
-    entry = known.get(name, {})
-    if {**entry, "seeds": None} != {**settings, "seeds": None}:
-        entry = known[name] = {**settings, "seeds": {}}
-    return entry
+    seeds = known.get(name, {}).get("seeds", {})
+    if known.get(name) != {**settings, "seeds": seeds}:
+        known[name] = {**settings, "seeds": {}}
+    return known[name]
 
 
 def multiply_adds(model: nn.Module) -> int:
@@ -218,22 +208,6 @@ def multiply_adds(model: nn.Module) -> int:
     return count
 
 
-def try_rates(results: dict) -> None:
-    """Train at each rate that is not known yet, and read the held-out digits."""
-    mnist = load_mnist(source="full")
-    known = results.setdefault("rates", {})
-    for name, (rates, seeds) in RATES.items():
-        experiment = (MODELS | EXPERIMENTS)[name]
-        for rate in rates:
-            accuracies = known.setdefault(name, {}).setdefault(str(rate), [])
-            for seed in range(len(accuracies), seeds):
-                trial = replace(experiment, learning_rate=rate)
-                trainer = train(trial, mnist.train, seed)
-                accuracies.append(trainer.evaluate(mnist.validation).accuracy)
-                print(f"{name} at {rate}: {100 * accuracies[-1]:.2f} %", flush=True)
-                save(results)
-
-
 def train(experiment: Experiment, digits: Digits, seed: int) -> Trainer:
     """Train as the experiment says."""
     torch.manual_seed(seed)
@@ -246,11 +220,11 @@ def train(experiment: Experiment, digits: Digits, seed: int) -> Trainer:
     return trainer
 
 
-def judge(trainer: Trainer, test: Digits, experiment: Experiment) -> dict:
-    """Read the test digits, and where the experiment wants it, the moved ones."""
+def judge(trainer: Trainer, test: Digits, name: str, experiment: Experiment) -> dict:
+    """Read the test digits, and for some networks, the moved ones."""
     evaluation = trainer.evaluate(prepare(test, experiment))
     record = {"accuracy": evaluation.accuracy, "cost": evaluation.cost}
-    if experiment.shifts:
+    if name in SHIFTED:
         record["shifted"] = {
             str(pixels): trainer.evaluate(moved(test, pixels)).accuracy
             for pixels in SHIFTS
@@ -274,19 +248,17 @@ def prepare(digits: Digits, experiment: Experiment) -> Digits:
     return Digits(images, digits.labels)
 
 
-def time_epochs(mnist) -> dict:
+def time_epochs(digits: Digits) -> dict:
     """Time an epoch of each model: they take turns, and the median of five counts."""
     seconds = {name: [] for name in MODELS}
     for seed in range(5):
         for name, experiment in MODELS.items():
             trainer = Trainer(experiment.make())
             start = time.perf_counter()
-            trainer.fit(mnist.train, epochs=1, seed=seed)
+            trainer.fit(digits, epochs=1, seed=seed)
             seconds[name].append(time.perf_counter() - start)
-    return {
-        "threads": torch.get_num_threads(),
-        **{name: statistics.median(values) for name, values in seconds.items()},
-    }
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {"threads": torch.get_num_threads(), **medians}
 
 
 def save(results: dict) -> None:
@@ -311,140 +283,95 @@ def fill(page: Path, results: dict) -> None:
 def filled(text: str, results: dict) -> str:
     """Put tables between the marks of a Markdown text, or numbers in those of code."""
     marks = r"((?:<!--|#) results: (\w+).*\n)(?:.*\n)*?((?:<!--|#) end of results)"
-
-    def replaced(match: re.Match) -> str:
-        return f"{match[1]}{BLOCKS[match[2]](results)}\n{match[3]}"
-
-    return re.sub(marks, replaced, text)
-
-
-def row(name: str, record: dict) -> str:
-    """Write a table's row: what it takes, and what it reaches, mean and spread."""
-    costs = [seed["cost"] for seed in record["seeds"].values()]
-    return (
-        f"| {name} | {record['parameters']:,} | {record['multiply_adds']:,} "
-        f"| {accuracy(record)} | {statistics.mean(costs):.4f} |"
-    )
-
-
-def accuracy(record: dict) -> str:
-    """Say the accuracy over the seeds: its mean and its standard deviation."""
-    return with_spread(*summary(record), digits=2)
-
-
-def with_spread(mean: float, deviation: float, digits: int) -> str:
-    """Write both in per cent; a narrow table breaks the line before ± or not at all."""
-    space = "\N{NO-BREAK SPACE}"
-    return f"{mean:.{digits}f} ±{space}{deviation:.{digits}f}{space}%"
-
-
-def summary(record: dict) -> tuple[float, float]:
-    """Give the mean and the standard deviation of the accuracies, in per cent."""
-    return spread([seed["accuracy"] for seed in record["seeds"].values()])
+    block = blocks(results)
+    return re.sub(marks, lambda m: f"{m[1]}{block[m[2]]}\n{m[3]}", text)
 
 
 def spread(accuracies: list[float]) -> tuple[float, float]:
     """Give mean and standard deviation in per cent; one alone has no spread."""
     per_cent = [100 * accuracy for accuracy in accuracies]
-    return statistics.mean(per_cent), (
-        statistics.stdev(per_cent) if len(per_cent) > 1 else 0.0
-    )
+    deviation = statistics.stdev(per_cent) if len(per_cent) > 1 else 0.0
+    return statistics.mean(per_cent), deviation
 
 
-def table(head: str, rows: list[str]) -> str:
-    """Write a Markdown table: text in the first column, numbers in the others."""
-    rule = "|---" + "|---:" * (head.count("|") - 2) + "|"
-    return "\n".join(["", head, rule, *rows, ""])
+def with_spread(accuracies: list[float], digits: int = 2) -> str:
+    """Write both in per cent; a narrow table breaks the line before ± or not at all."""
+    mean, deviation = spread(accuracies)
+    space = "\N{NO-BREAK SPACE}"
+    return f"{mean:.{digits}f} ±{space}{deviation:.{digits}f}{space}%"
 
 
-def models(results: dict) -> str:
-    """Write the table of the three models."""
-    return table(
-        "| model | parameters | multiply-adds | test accuracy | test cost, nats |",
-        [row(name, results["models"][name]) for name in MODELS],
-    )
+def seeds(record: dict, key: str = "accuracy") -> list:
+    """Give what was found with each seed."""
+    return [seed[key] for seed in record["seeds"].values()]
 
 
-def seconds(results: dict) -> str:
-    """Write the table of times."""
-    return table(
-        "| model | seconds for an epoch of 60,000 digits |",
-        [f"| {name} | {results['seconds'][name]:.1f} |" for name in MODELS],
-    )
-
-
-def variants(results: dict) -> str:
-    """Write the table of LeNet and its variants."""
-    return table(
-        "| network | parameters | multiply-adds | test accuracy | test cost, nats |",
-        [
-            row("LeNet, 5 epochs", results["models"]["LeNet"]),
-            *(row(name, results["experiments"][name]) for name in VARIANTS),
-        ],
-    )
-
-
-def permuted(results: dict) -> str:
-    """Write the table of accuracies with the pixels in place and permuted."""
-    rows = []
+def blocks(results: dict) -> dict[str, str]:
+    """Write what stands between marks, by the name in them."""
+    records = results["models"] | results["experiments"]
+    cells = {}  # of each row of a table, by the column
+    for name, record in records.items():
+        accuracy = with_spread(seeds(record))
+        cells[name] = {
+            "parameters": f"{record['parameters']:,}",
+            "multiply-adds": f"{record['multiply_adds']:,}",
+            **dict.fromkeys(
+                ("test accuracy", "pixels in place", "not moved"), accuracy
+            ),
+            "test cost, nats": f"{statistics.mean(seeds(record, 'cost')):.4f}",
+        }
     for name in MODELS:
-        there = accuracy(results["models"][name])
-        away = accuracy(results["experiments"][f"{name}, permuted"])
-        rows.append(f"| {name} | {there} | {away} |")
-    return table("| model | pixels in place | pixels permuted |", rows)
-
-
-def shifts(results: dict) -> str:
-    """Write the table of networks that pool in several ways, and digits that moved."""
-    rows = []
-    known = results["models"] | results["experiments"]
-    for name in SHIFTED:
-        seeds = known[name]["seeds"].values()
-        cells = [accuracy(known[name])]
-        for pixels in map(str, SHIFTS):
-            accuracies = [seed["shifted"][pixels] for seed in seeds]
-            cells.append(with_spread(*spread(accuracies), digits=1))
-        title = "max pooling (LeNet)" if name == "LeNet" else name
-        rows.append(
-            f"| {title} | {known[name]['multiply_adds']:,} | {' | '.join(cells)} |"
+        cells[name]["seconds for an epoch of 60,000 digits"] = (
+            f"{results['seconds'][name]:.1f}"
         )
-    head = "| network | multiply-adds | not moved |"
-    return table(head + "".join(f" {p} pixels |" for p in SHIFTS), rows)
+        there = cells[f"{name}, permuted"]["test accuracy"]
+        cells[name]["pixels permuted"] = there
+    for name in SHIFTED:
+        for pixels in SHIFTS:
+            shifted = [s[str(pixels)] for s in seeds(records[name], "shifted")]
+            cells[name][f"{pixels} pixels"] = with_spread(shifted, digits=1)
+    rates = {name: e.rates for name, e in (MODELS | EXPERIMENTS).items() if e.rates}
+    for name in rates:
+        for rate, accuracies in results["rates"][name].items():
+            cells[name][rate] = f"{spread(accuracies)[0]:.2f}"
+    cells["LeNet, 5 epochs"] = cells["max pooling (LeNet)"] = cells["LeNet"]
+
+    def table(head: str, rows: Iterable[str]) -> str:
+        """Write a Markdown table: text in the first column, numbers in the others."""
+        columns = head.split(" | ")[1:]
+        lines = [f"| {head} |", "|---" + "|---:" * len(columns) + "|"]
+        for row in rows:
+            found = [cells[row].get(column, "") for column in columns]
+            lines.append(f"| {row} | {' | '.join(found)} |")
+        return "\n".join(["", *lines, ""])
+
+    compared = "parameters | multiply-adds | test accuracy | test cost, nats"
+    shifts = " | ".join(f"{pixels} pixels" for pixels in SHIFTS)
+    every = sorted({rate for tried in rates.values() for rate in tried})
+    return {
+        "models": table(f"model | {compared}", MODELS),
+        "variants": table(f"network | {compared}", ["LeNet, 5 epochs", *VARIANTS]),
+        "seconds": table("model | seconds for an epoch of 60,000 digits", MODELS),
+        "permuted": table("model | pixels in place | pixels permuted", MODELS),
+        "shifts": table(
+            f"network | multiply-adds | not moved | {shifts}",
+            [name.replace("LeNet", "max pooling (LeNet)") for name in SHIFTED],
+        ),
+        "rates": table(f"network | {' | '.join(map(str, every))}", rates),
+        "fewer": "\n".join(fewer_digits(records)),
+    }
 
 
-def rates(results: dict) -> str:
-    """Write the table of accuracies on held-out digits at several learning rates."""
-    every = sorted({rate for rates, _ in RATES.values() for rate in rates})
-    rows = []
-    for name, (tried, _) in RATES.items():
-        known = results["rates"][name]
-        cells = [
-            f"{spread(known[str(rate)])[0]:.2f}" if rate in tried else ""
-            for rate in every
-        ]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return table("| network |" + "".join(f" {rate} |" for rate in every), rows)
-
-
-def fewer(results: dict) -> str:
+def fewer_digits(records: dict) -> Iterator[str]:
     """Write the accuracies with fewer digits as Python: means and spreads."""
-    lines = [f"SIZES = {[*SIZES, PROTOCOL['digits']]}"]
+    yield f"SIZES = {[*SIZES, PROTOCOL['digits']]}"
     for title, part in ("MEANS", 0), ("SPREADS", 1):
-        lines.append(f"{title} = {{")
+        yield f"{title} = {{"
         for name in MODELS:
-            records = [
-                *(results["experiments"][f"{name}, {size} digits"] for size in SIZES),
-                results["models"][name],
-            ]
-            numbers = [round(summary(record)[part], 2) for record in records]
-            lines.append(f'    "{name}": {numbers},')
-        lines.append("}")
-    return "\n".join(lines)
-
-
-BLOCKS = {
-    f.__name__: f for f in (models, seconds, variants, permuted, fewer, shifts, rates)
-}
+            names = [*(f"{name}, {size} digits" for size in SIZES), name]
+            numbers = [round(spread(seeds(records[n]))[part], 2) for n in names]
+            yield f'    "{name}": {numbers},'
+        yield "}"
 
 
 if __name__ == "__main__":
