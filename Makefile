@@ -65,7 +65,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench.py
 
 soak: $(INSTALLED)
-	$(BIN)/python tools/soak.py $(ARGS)
+	$(BIN)/python -m tools.soak $(ARGS)
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind localhost 8000

@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pytest
 
+# A proxy where nobody listens: every connection fails at once.
+NOBODY = "http://127.0.0.1:9"
+OFFLINE = {
+    **dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"], NOBODY),
+    "NO_PROXY": "localhost,127.0.0.1",
+}
+
 
 def pytest_addoption(parser):
     """Add the switch to the sample, and those of the rehearsal."""
@@ -47,14 +54,6 @@ def pytest_configure(config):
     elif folder := os.environ.get("MNIST_LESSON_DATA"):
         # Notebooks run in their own folder: a relative path must not depend on where.
         os.environ["MNIST_LESSON_DATA"] = str(Path(folder).expanduser().absolute())
-
-
-# A proxy where nobody listens: every connection fails at once.
-NOBODY = "http://127.0.0.1:9"
-OFFLINE = {
-    **dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"], NOBODY),
-    "NO_PROXY": "localhost,127.0.0.1",
-}
 
 
 @pytest.fixture(scope="session")

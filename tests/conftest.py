@@ -1,5 +1,6 @@
 """Programs that tests run, the built book, a browser to read it with, and digits."""
 
+import os
 import shutil
 import subprocess
 import sysconfig
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ["_config.yml", "_toc.yml", "book", "notebooks"]
 LABS = ROOT / "book" / "_static" / "labs"
 PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -18,8 +18,6 @@ PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
 <div data-lab="{name}">A figure.</div><div style="height: {below}px"></div></body>
 """
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-# Where no command starts them, on Windows and Macs, Playwright knows their folders.
-CHANNELS = ("chrome", "msedge")
 
 
 @pytest.fixture(scope="session")
@@ -54,23 +52,42 @@ def few(sample):
 
 
 @pytest.fixture(scope="session")
-def copy_sources(tmp_path_factory):
-    """Copy the book's sources, so that a reader's own _build/ stays as it is."""
+def git(program):
+    """Run git in a folder; give what it says."""
 
-    def copy_sources():
-        folder = tmp_path_factory.mktemp("book")
-        for name in SOURCES:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, folder / name)
-        return folder
+    def git(folder, *arguments):
+        # A hook that runs these tests must not lend its repository to them.
+        environment = {k: v for k, v in os.environ.items() if "GIT_" not in k}
+        return subprocess.run(
+            [program("git"), "-c", "user.name=A", "-c", "user.email=a@b.c", *arguments],
+            cwd=folder, env=environment, check=True, capture_output=True,
+            encoding="utf-8",
+        ).stdout  # fmt: skip
 
-    return copy_sources
+    return git
 
 
 @pytest.fixture(scope="session")
-def book(copy_sources, program):
-    """Build the book."""
-    folder = copy_sources()
+def checkout(tmp_path_factory, git):
+    """Copy this checkout as it is now; at will into a git repository of its own."""
+    ignored = (ROOT / ".gitignore").read_text("utf-8").replace("/\n", "\n").split()
+
+    def checkout(repository=False):
+        folder = tmp_path_factory.mktemp("checkout") / "my course"
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", *ignored))
+        if repository:
+            git(folder, "init", "--quiet")
+            git(folder, "add", ".")
+            git(folder, "commit", "--quiet", "--no-verify", "--message", "As it was")
+        return folder
+
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def book(checkout, program):
+    """Build the book of a copy, so that a reader's own _build/ stays as it is."""
+    folder = checkout()
     done = subprocess.run(
         [program("jupyter-book"), "build", ".", "-W", "-n", "--keep-going"],
         cwd=folder, capture_output=True, encoding="utf-8",
@@ -84,20 +101,20 @@ def browser():
     """Start Chromium, Chrome or Edge, without a window."""
     from playwright.sync_api import Error, sync_playwright
 
-    paths = [path for path in map(shutil.which, BROWSERS) if path]
-    ways = [{"executable_path": path} for path in paths[:1]]
-    ways = ways or [{"channel": channel} for channel in CHANNELS]
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    # Where no command starts them, on Windows and Macs, Playwright knows their folders.
+    ways = [{"channel": "chrome"}, {"channel": "msedge"}]
     with sync_playwright() as playwright:
-        for way in ways:
+        for way in [{"executable_path": path}] if path else ways:
             try:
                 browser = playwright.chromium.launch(**way, args=["--no-sandbox"])
             except Error as error:
                 if "is not found at" not in str(error):
                     raise
-            else:
-                yield browser
-                browser.close()
-                return
+                continue
+            yield browser
+            browser.close()
+            return
     pytest.skip("no browser is installed: neither Chromium nor Chrome nor Edge")
 
 

