@@ -8,15 +8,9 @@ import pytest
 import torch
 
 from mnist_lesson import Trainer, load_mnist, to_input
-from tools import make_lab_weights
-from tools.make_lab_weights import EXAMPLES, MODELS, WEIGHTS
+from tools.make_lab_weights import EXAMPLES, MODELS, WEIGHTS, read, unpack
 
 SOURCE = "full" if os.environ.get("MNIST_LESSON_DATA") else "sample"
-START = """async (digits) => {
-    const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-    Object.assign(window, await lab.load("models"));
-    window.images = digits.map((text) => lab.toInput(decode(text)));
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -25,54 +19,45 @@ def judged():
 
 
 @pytest.fixture(scope="module")
-def digits(judged):
-    return judged[:1000]
-
-
-@pytest.fixture(scope="module")
 def trained():
     """The models with the page's weights, in PyTorch, and their stated accuracies."""
-    return {name: make_lab_weights.unpack(name) for name in MODELS}
+    return {name: unpack(name) for name in MODELS}
 
 
-@pytest.fixture
-def loaded(lab, digits):
-    """A page that has the models, and the digits as inputs."""
-    page = lab("nothing", wait=False)
-    page.evaluate(START, [base64.b64encode(i).decode() for i in digits.images])
-    return page
-
-
-def test_the_logits_are_pytorchs(loaded, digits, trained):
-    assert loaded.evaluate("models.map((model) => model.name)") == list(MODELS)
-    for n, (model, _) in enumerate(trained.values()):
-        logits = loaded.evaluate(
-            "(n) => images.map((image) => [...models[n].logits(image)])", n
-        )
-        with torch.no_grad():
-            expected = model(to_input(digits.images)).numpy()
-        assert np.shape(logits) == (1000, 10)
-        assert np.abs(logits - expected).max() < 1e-4
-
-
-def test_the_feature_maps_are_pytorchs(loaded, digits, trained):
-    found = loaded.evaluate(
-        """() => models[2].featureMaps(images[0])
-            .map(({ maps, side, values }) => [maps, side, [...values]])"""
+def test_logits_and_feature_maps_are_pytorchs(lab, judged, trained):
+    names, logits, layers = lab("nothing", wait=False).evaluate(
+        """async (digits) => {
+            const decode = (text) => Uint8Array.from(atob(text), (s) => s.charCodeAt());
+            const { models } = await lab.load("models");
+            const images = digits.map((text) => lab.toInput(decode(text)));
+            return [models.map(({ name }) => name),
+                models.map((model) => images.map((image) => [...model.logits(image)])),
+                models[2].featureMaps(images[0]).map(({ maps, side, values }) =>
+                    [maps, side, [...values]])];
+        }""",
+        [base64.b64encode(image).decode() for image in judged.images[:300]],
     )
-    lenet, _ = trained["LeNet"]
-    for end, (maps, side, values) in zip((3, 6), found, strict=True):
+    inputs = to_input(judged.images[:300])
+    assert names == list(MODELS) == list(trained)
+    for found, (model, _) in zip(logits, trained.values(), strict=True):
         with torch.no_grad():
-            expected = lenet[:end](to_input(digits.images[:1]))[0].numpy()
+            expected = model(inputs).numpy()
+        assert np.shape(found) == (300, 10)
+        assert np.abs(found - expected).max() < 1e-4
+    lenet, _ = trained["LeNet"]
+    for end, (maps, side, values) in zip((3, 6), layers, strict=True):
+        with torch.no_grad():
+            expected = lenet[:end](inputs[:1])[0].numpy()
         assert expected.shape == (maps, side, side)
         assert np.abs(np.reshape(values, expected.shape) - expected).max() < 1e-4
 
 
-def test_the_probabilities_are_pytorchs(loaded):
+def test_the_probabilities_are_pytorchs(lab):
     logits = [1000.0, 999.0, -3.0, 0.0, 998.5]
-    found = loaded.evaluate("(logits) => softmax(logits)", logits)
-    expected = torch.tensor(logits).softmax(0).numpy()
-    assert np.abs(found - expected).max() < 1e-6
+    found = lab("nothing", wait=False).evaluate(
+        "async (logits) => (await lab.load('models')).softmax(logits)", logits
+    )
+    assert np.abs(found - torch.tensor(logits).softmax(0).numpy()).max() < 1e-6
 
 
 def test_the_models_are_as_good_as_stated(judged, trained):
@@ -84,30 +69,20 @@ def test_the_models_are_as_good_as_stated(judged, trained):
     assert stated == sorted(stated) and stated[0] > 0.92 and stated[2] > 0.99
 
 
-def test_a_model_survives_packing(tmp_path, monkeypatch, trained):
-    model, accuracy = trained["multilayer perceptron"]
-    monkeypatch.setattr(make_lab_weights, "WEIGHTS", tmp_path / "weights.js")
-    packed = {"multilayer perceptron": make_lab_weights.pack(model, accuracy)}
-    make_lab_weights.write(make_lab_weights.WEIGHTS, "About (this).", packed)
-    again, stated = make_lab_weights.unpack("multilayer perceptron")
-    assert stated == accuracy
-    for p, q in zip(model.parameters(), again.parameters(), strict=True):
-        assert torch.equal(p, q)
+def test_the_examples_are_two_of_each_digit(trained):
+    """Ten that all models read, and ten that softmax regression misreads."""
+    examples = read(EXAMPLES)["digits"]
+    labels = [example["label"] for example in examples]
+    assert labels == [*range(10)] * 2
+    images = [np.frombuffer(base64.b64decode(e["image"]), np.uint8) for e in examples]
+    inputs = to_input(np.reshape(images, (20, 28, 28)))
+    with torch.no_grad():
+        said = [model(inputs).argmax(1).numpy() for model, _ in trained.values()]
+    assert said[2].tolist() == labels
+    assert said[0].tolist()[:10] == labels[:10]
+    assert (said[0][10:] != labels[10:]).all()
 
 
 def test_the_files_are_small():
     assert WEIGHTS.stat().st_size <= 700_000
     assert EXAMPLES.stat().st_size <= 25_000
-
-
-def test_the_examples_are_two_of_each_digit(trained):
-    examples = make_lab_weights.read(EXAMPLES)
-    labels = [example["label"] for example in examples]
-    assert labels == [*range(10)] * 2
-    images = [np.frombuffer(base64.b64decode(e["image"]), np.uint8) for e in examples]
-    images = np.reshape(images, (20, 28, 28))
-    with torch.no_grad():
-        said = [model(to_input(images)).argmax(1) for model, _ in trained.values()]
-    assert said[2].tolist() == labels
-    assert said[0].tolist()[:10] == labels[:10]
-    assert not np.equal(said[0].tolist()[10:], labels[10:]).any()

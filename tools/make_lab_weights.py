@@ -2,11 +2,11 @@
 
     python -m tools.make_lab_weights
 
-Trains the three models with the settings of results.py, but with 5,000 of the training
-digits held out as in the chapters; rounds their parameters to 16-bit floating point,
-which halves the files and changes next to nothing; measures the rounded models on the
-10,000 test digits; and writes book/_static/labs/weights.js, and examples.js with test
-digits to try them on.
+Trains each with the settings of results.py, but with 5,000 of the training digits held
+out as in the chapters; rounds its parameters to 16-bit floating point, which halves the
+files and changes next to nothing; measures the rounded models on the 10,000 test
+digits; and writes book/_static/labs/weights.js, which lists their layers, and
+examples.js with test digits to try them on.
 """
 
 import base64
@@ -18,20 +18,29 @@ import torch
 from torch import nn
 
 from mnist_lesson import Digits, Trainer, load_mnist
-from mnist_lesson._system import atomic_write
-from tools.results import MODELS, PROTOCOL
+from tools import results
 
 LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
 WEIGHTS, EXAMPLES = LABS / "weights.js", LABS / "examples.js"
+MODELS = {
+    **results.MODELS,  # one more for the page is a row: "name": Experiment(make, rate)
+}
+# What models.js can build, and what it must know of each kind of layer.
+LAYERS = {
+    **dict.fromkeys(("Flatten", "Linear", "ReLU", "Tanh"), ()),
+    "MaxPool2d": ("kernel_size", "stride"),
+    "Conv2d": ("kernel_size", "stride", "padding"),
+}
 ABOUT_WEIGHTS = (
-    "The parameters of the three models, written by tools/make_lab_weights.py: "
-    "16-bit floating point, little endian, in base64; shapes as in PyTorch. "
+    "The models' layers, written by tools/make_lab_weights.py; parameters in PyTorch's "
+    "order: 16-bit floating point, little endian, in base64. "
     "accuracy: on the 10,000 test digits, with these very numbers."
 )
 ABOUT_EXAMPLES = (
-    "MNIST test digits, written by tools/make_lab_weights.py: of each digit the first "
-    "that all three models read, then of each the first that softmax regression "
-    "misreads and LeNet does not. Grey levels in base64: 0 for the paper, 255 for ink."
+    "What the pad shows at once, written by tools/make_lab_weights.py: the models' "
+    "test accuracies, and MNIST test digits, of each the first that all models read, "
+    "then of each the first that softmax regression misreads and LeNet does not. "
+    "Grey levels in base64: 0 for the paper, 255 for ink."
 )
 
 
@@ -40,67 +49,60 @@ def train(name: str, mnist) -> nn.Module:
     torch.manual_seed(0)
     model = MODELS[name].make()
     trainer = Trainer(model, learning_rate=MODELS[name].learning_rate)
-    trainer.fit(mnist.train, epochs=PROTOCOL["epochs"], seed=0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.half())
-    return model.cpu()
+    trainer.fit(mnist.train, epochs=results.PROTOCOL["epochs"], seed=0)
+    return model.cpu().half().float()
 
 
 def pack(model: nn.Module, accuracy: float) -> dict:
-    """Turn a model's parameters into text."""
-    tensors = [
-        {
-            "shape": list(p.shape),
-            "data": base64.b64encode(
-                p.detach().contiguous().numpy().astype("<f2").tobytes()
-            ).decode(),
-        }
-        for p in model.parameters()
-    ]
-    return {"accuracy": accuracy, "tensors": tensors}
+    """Describe a model's layers, their parameters as text."""
+    layers = []
+    for layer in model:
+        described = {"kind": type(layer).__name__}
+        for name in LAYERS[described["kind"]]:  # the same in both directions
+            described[name] = int(np.ravel(getattr(layer, name))[0])
+        for name, parameter in layer.state_dict().items():
+            described[name] = encode(parameter.numpy().astype("<f2"))
+        layers.append(described)
+    return {"accuracy": accuracy, "layers": layers}
+
+
+def encode(numbers: np.ndarray) -> str:
+    """Turn numbers into text, byte by byte."""
+    return base64.b64encode(numbers.tobytes()).decode()
 
 
 def unpack(name: str) -> tuple[nn.Module, float]:
     """Read a model back from weights.js, and the accuracy it is said to have."""
     packed = read(WEIGHTS)[name]
     model = MODELS[name].make()
-    with torch.no_grad():
-        for p, tensor in zip(model.parameters(), packed["tensors"], strict=True):
-            values = np.frombuffer(base64.b64decode(tensor["data"]), "<f2")
-            p.copy_(torch.from_numpy(values.astype(np.float32)).view(tensor["shape"]))
+    for layer, described in zip(model, packed["layers"], strict=True):
+        for key, parameter in layer.state_dict().items():
+            values = np.frombuffer(base64.b64decode(described[key]), "<f2")
+            parameter.copy_(torch.from_numpy(values.copy()).view_as(parameter))
     return model, packed["accuracy"]
 
 
 def choose(test: Digits, models: dict[str, nn.Module]) -> Digits:
     """Choose of each digit an easy one, and one that softmax regression misreads."""
-    said = {
+    right = {
         name: Trainer(model, device="cpu").predict(test.images).argmax(1).numpy()
+        == test.labels
         for name, model in models.items()
     }
-    hard = (said["softmax regression"] != test.labels) & (said["LeNet"] == test.labels)
-    easy = np.all([answers == test.labels for answers in said.values()], axis=0)
-    return test[
-        [
-            int(np.flatnonzero((test.labels == digit) & kind)[0])
-            for kind in (easy, hard)
-            for digit in range(10)
-        ]
-    ]
+    easy = np.all(list(right.values()), axis=0)
+    hard = ~right["softmax regression"] & right["LeNet"]
+    kinds = [kind & (test.labels == n) for kind in (easy, hard) for n in range(10)]
+    return test[[int(np.flatnonzero(kind)[0]) for kind in kinds]]
 
 
-def write(path: Path, about: str, content: dict | list) -> None:
-    """Write a script that defines what its name says; a line for each long text."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(
-            f"/* {about} */\n"
-            f'lab.define("{path.stem}", {json.dumps(content, indent=1)});\n',
-            "utf-8",
-        )
+def write(path: Path, about: str, content: dict) -> None:
+    """Write a script that defines what its name says; a line for a layer or a digit."""
+    text = json.dumps(content).replace(" {", "\n{")
+    path.write_text(f'/* {about} */\nlab.define("{path.stem}", {text});\n', "utf-8")
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def read(path: Path) -> dict | list:
+def read(path: Path) -> dict:
     """Read what such a script defines."""
     _, content = path.read_text("utf-8").split(f'lab.define("{path.stem}", ')
     return json.loads(content.removesuffix(");\n"))
@@ -109,22 +111,19 @@ def read(path: Path) -> dict | list:
 def main() -> None:
     """Train, measure and write."""
     mnist = load_mnist(source="full")
-    models, packed = {}, {}
+    models, packed, accuracies = {}, {}, {}
     for name in MODELS:
         models[name] = train(name, mnist)
         test = Trainer(models[name], device="cpu").evaluate(mnist.test)
-        packed[name] = pack(models[name], round(test.accuracy, 4))
-        print(f"{name}: {100 * test.accuracy:.2f} %", flush=True)
+        accuracies[name] = round(test.accuracy, 4)
+        packed[name] = pack(models[name], accuracies[name])
     write(WEIGHTS, ABOUT_WEIGHTS, packed)
-    examples = choose(mnist.test, models)
-    write(
-        EXAMPLES,
-        ABOUT_EXAMPLES,
-        [
-            {"label": int(label), "image": base64.b64encode(image.tobytes()).decode()}
-            for image, label in zip(examples.images, examples.labels, strict=True)
-        ],
-    )
+    chosen = choose(mnist.test, models)
+    digits = [
+        {"label": int(label), "image": encode(image)}
+        for image, label in zip(chosen.images, chosen.labels, strict=True)
+    ]
+    write(EXAMPLES, ABOUT_EXAMPLES, {"accuracies": accuracies, "digits": digits})
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 
 lab.define("convolution", async (root) => {
   const { make } = lab;
-  const { sum, fill, outputSize, pad, windowAt, products, conv2d } = await lab.load("arithmetic");
-  const { digits, show, added, table, entry, player } = await lab.load("windows");
+  const { sum, fill, outputSize, pad, windowAt, products, conv2d } =
+    await lab.load("arithmetic");
+  const { digits, show, added, each, bench, table, entry, player } =
+    await lab.load("windows");
 
   // Fig. 4 of the source chapter: rows of a slice are divided by /.
-  const read = (text) => text.split("/").map((row) => row.trim().split(/\s+/).map(Number));
+  const read = (text) => text.split(" / ").map((row) => row.split(" ").map(Number));
   const figure = {
     x: [
       "1 0 2 2 2 / 0 0 0 0 0 / 2 0 2 2 2 / 1 0 0 0 0 / 1 0 0 2 1",
@@ -15,47 +17,48 @@ lab.define("convolution", async (root) => {
       "0 2 2 0 0 / 0 0 0 0 1 / 1 1 2 0 2 / 2 0 0 0 0 / 0 1 1 0 1",
     ].map(read),
     w: [
-      [" 1 0 0 / -1 0 0 / 0 -1 1", "-1 -1 0 / -1 -1 1 / 1 0 0", "1 1 0 / 0 -1 1 / 1 1 1"],
-      [" 1 -1 0 / -1 0 0 / 0 1 -1", "0 1 -1 / 0 0 0 / 0 1 1", "0 -1 0 / 1 1 -1 / -1 0 1"],
-    ].map((kernel) => kernel.map(read)),
+      "1 0 0 / -1 0 0 / 0 -1 1", "-1 -1 0 / -1 -1 1 / 1 0 0", "1 1 0 / 0 -1 1 / 1 1 1",
+      "1 -1 0 / -1 0 0 / 0 1 -1", "0 1 -1 / 0 0 0 / 0 1 1", "0 -1 0 / 1 1 -1 / -1 0 1",
+    ].map(read),
     b: [1, 0],
-    sizes: { K: 2, F: 3, S: 2, P: 1 },
+    start: { K: 2, F: 3, S: 2, P: 1 },
+    pace: 2,
   };
   // The chapter's kernels for upright and for level edges.
-  const edges = [["-1 0 1 / -2 0 2 / -1 0 1"], ["-1 -2 -1 / 0 0 0 / 1 2 1"]];
+  const edges = ["-1 0 1 / -2 0 2 / -1 0 1", "-1 -2 -1 / 0 0 0 / 1 2 1"].map(read);
   const digit = (label) => ({
     x: [digits[label]],
-    w: edges.map((kernel) => kernel.map(read)),
+    w: edges,
     b: [0, 0],
-    sizes: { K: 2, F: 3, S: 1, P: 0 },
+    start: { K: 2, F: 3, S: 1, P: 0 },
+    pace: 10, // it has hundreds of outputs, most of them 0: half a minute for all
   });
   const cases = { figure, 4: digit(4), 5: digit(5), 7: digit(7) };
   const most = { K: 4, F: 7, S: 4, P: 2 };
-  const bounds = { min: -99, max: 99 };
 
-  let name = "figure", sizes, x, w, b; // what the reader has chosen
+  let name, sizes, x, w, b; // what the reader has chosen
   let O, weights, y, padded; // what follows from it
   let slices, kernels, biases, which, places, totals, maps; // what is drawn
 
-  /* Take a case. Its kernels go up to the largest K and F, so that no entry is lost when
-     the reader changes a size and changes it back. */
+  /* Take a case. Its kernels go up to the largest K and F, so that no entry is lost
+     when the reader changes a size and changes it back. */
   function take(key) {
-    // A digit has hundreds of outputs, most of them 0: half a minute for all.
-    if (key !== name) steps.pace(key === "figure" ? 2 : 10);
+    const given = cases[key];
+    if (key !== name) steps.pace(given.pace);
     name = key;
-    const given = cases[name];
-    sizes = { ...given.sizes };
+    sizes = { ...given.start };
     x = given.x;
     b = fill(most.K, (k) => given.b[k] ?? 0);
-    const start = (k, d, u, v) =>
-      given.w[k] ? given.w[k][d][u]?.[v] ?? 0 : (k + d + 2 * u + v) % 3 - 1;
+    const start = (k, d, u, v) => (k < given.b.length
+      ? given.w[k * x.length + d][u]?.[v] ?? 0 : (k + d + 2 * u + v) % 3 - 1);
     w = fill(most.K, (k) => fill(x.length, (d) =>
       fill(most.F, (u) => fill(most.F, (v) => start(k, d, u, v)))));
-    const field = (letter, text) => lab.field(text,
-      { min: letter === "P" ? 0 : 1, max: most[letter], whole: true, value: sizes[letter] },
-      (value) => { sizes[letter] = value; build(); });
-    fields.replaceChildren(field("K", "kernels K"), field("F", "size F"),
-      field("S", "stride S"), field("P", "padding P"));
+    const labels = { K: "kernels K", F: "size F", S: "stride S", P: "padding P" };
+    fields.replaceChildren(...Object.entries(labels).map(([letter, text]) => {
+      const bounds = { min: letter === "P" ? 0 : 1, max: most[letter], whole: true };
+      return lab.field(text, { ...bounds, value: sizes[letter] },
+        (value) => { sizes[letter] = value; build(); });
+    }));
     build();
   }
 
@@ -66,51 +69,44 @@ lab.define("convolution", async (root) => {
     const { K, F, S, P } = sizes, W = x[0].length;
     steps.stop();
     O = outputSize(W, F, S, P);
-    formula.textContent = "O = ⌊(W − F + 2P) / S⌋ + 1 = "
-      + `⌊(${W} − ${F} + 2 · ${P}) / ${S}⌋ + 1 = ${show(O)}`;
-    work.hidden = O < 1;
-    if (O < 1) {
-      status.textContent = `No window fits: the kernel is ${F} wide, and the input with its `
-        + `padding only ${W + 2 * P}. Choose a smaller F or a larger P.`;
-      return;
-    }
+    if (!fits("(W − F + 2P) / S", `(${W} − ${F} + 2 · ${P}) / ${S}`, O,
+      `the kernel is ${F} wide, and the input with its padding only ${W + 2 * P}. `
+        + "Choose a smaller F or a larger P.")) return;
     padded = x.map((slice) => pad(slice, P));
-    slices = padded.map((slice, d) =>
-      table(`input x[${d}]${P ? " with padding" : ""}`, texts(slice)));
-    slices.forEach(({ cells }) => cells.forEach((row, r) => row.forEach((cell, c) => {
-      const inside = x[0][r - P]?.[c - P] !== undefined;
-      cell.classList.toggle("lab-padding", !inside);
-      if (x.length === 1) cell.style.setProperty("--ink", `${3 * padded[0][r][c]}%`);
-    })));
+    slices = padded.map((slice, d) => table(`input x[${d}]${P ? " with padding" : ""}`,
+      texts(slice), { ink: x.length === 1 && slice }));
+    slices.forEach(({ cells }) => each(cells, (cell, r, c) =>
+      cell.classList.toggle("lab-padding", x[0][r - P]?.[c - P] === undefined)));
     hints.replaceChildren();
     kernels = fill(K, (k) => x.map((_, d) => kernelTable(k, d)));
-    places = x.map(() => make("div", {}));
-    totals = x.map(() => make("p", { class: "lab-total" }));
-    layer.replaceChildren(...x.map((_, d) => make("div", { class: "lab-slice" }, slices[d].element,
-      make("div", {}, make("div", { class: "lab-products" },
-        kernels.map((kernel) => kernel[d].element), places[d]), totals[d]))));
+    places = x.map(() => make("div"));
+    totals = x.map(() => make("p.lab-total"));
+    layer.replaceChildren(...x.map((_, d) => make("div.lab-slice", slices[d].element,
+      make("div",
+        make("div.lab-products", kernels.map((kernel) => kernel[d].element), places[d]),
+        totals[d]))));
     layer.append(hints);
-    biases = fill(K, (k) => lab.field(`bias b[${k}]`, { ...bounds, value: show(b[k]) }, (value) => {
-      b[k] = value;
-      compute();
-    }));
+    biases = fill(K, (k) => lab.field(`bias b[${k}]`,
+      { min: -99, max: 99, value: show(b[k]) },
+      (value) => { b[k] = value; compute(); }));
     which = lab.choice("kernel", fill(K, (k) => [String(k), `w[${k}]`]), "0",
       (k) => steps.go(Number(k) * O * O + steps.at % (O * O)));
     chosen.replaceChildren(which, ...biases);
     steps.at = 0;
     steps.count = K * O * O;
     compute();
-    status.textContent = `Each kernel gives a map of ${O} × ${O}; outputs in all: ${steps.count}.`;
+    status.textContent =
+      `Each kernel gives a map of ${O} × ${O}; outputs in all: ${steps.count}.`;
   }
 
   function kernelTable(k, d) {
-    const { F } = sizes;
-    const field = (u, v) => entry(`w[${k}, ${d}], row ${u}, column ${v}`,
-      { ...bounds, value: w[k][d][u][v] }, hints, (value) => {
+    const field = (u, v) =>
+      entry(`w[${k}, ${d}], row ${u}, column ${v}`, w[k][d][u][v], hints, (value) => {
         w[k][d][u][v] = value;
         compute();
       });
-    return table(`kernel w[${k}, ${d}]`, fill(F, (u) => fill(F, (v) => field(u, v))), { chars: 4 });
+    return table(`kernel w[${k}, ${d}]`,
+      fill(sizes.F, (u) => fill(sizes.F, (v) => field(u, v))), { chars: 4 });
   }
 
   /* All outputs anew: a number has changed. */
@@ -122,66 +118,57 @@ lab.define("convolution", async (root) => {
     const largest = Math.max(...y.flat(2).map(Math.abs)) || 1;
     maps = y.map((map, k) => table(`output y[${k}]`, texts(map, 2),
       { choose: (r, c) => steps.go(O * (O * k + r) + c) }));
-    maps.forEach(({ cells }, k) => cells.forEach((row, r) => row.forEach((cell, c) => {
+    maps.forEach(({ cells }, k) => each(cells, (cell, r, c) => {
+      const value = y[k][r][c];
       cell.dataset.text = cell.textContent;
-      cell.style.setProperty("--share", `${40 * Math.abs(y[k][r][c]) / largest}%`);
-      cell.classList.toggle("lab-below", y[k][r][c] < 0);
-    })));
+      cell.style.setProperty("--share", `${40 * Math.abs(value) / largest}%`);
+      cell.classList.toggle("lab-below", value < 0);
+    }));
     outputs.replaceChildren(...maps.map(({ element }) => element));
     steps.go(steps.at);
   }
 
   /* One window: what it sees, the products, their sum, and the outputs up to it. */
   function step() {
-    const { F, S } = sizes;
-    const k = Math.floor(steps.at / (O * O)), r = Math.floor(steps.at / O) % O, c = steps.at % O;
+    const { F, S } = sizes, at = steps.at;
+    const k = Math.floor(at / (O * O)), r = Math.floor(at / O) % O, c = at % O;
     const sums = padded.map((slice, d) => {
       const parts = products(windowAt(slice, r, c, F, S), weights[k][d]);
+      const total = sum(parts.flat());
       slices[d].look(S * r, S * c, F);
       places[d].replaceChildren(table("products", texts(parts)).element);
-      totals[d].textContent = `their sum: ${show(sum(parts.flat()))}`;
-      return sum(parts.flat());
+      totals[d].textContent = `their sum: ${show(total)}`;
+      return total;
     });
     kernels.forEach((kernel, i) => {
       kernel.forEach(({ element }) => { element.hidden = i !== k; });
       biases[i].hidden = i !== k;
     });
-    which.querySelector("select").value = k;
+    which.children[1].value = k;
     maps.forEach(({ cells, look }, i) => {
       look(r, c, i === k ? 1 : 0);
       cells.flat().forEach((cell, j) => {
-        const filled = i * O * O + j <= steps.at;
+        const filled = i * O * O + j <= at;
         cell.textContent = filled ? cell.dataset.text : "";
         cell.classList.toggle("lab-filled", filled);
       });
       if (i !== k) cells[r][c].tabIndex = 0;
     });
     const [first, ...others] = sums;
-    const parts = [show(first), ...others.map(added)].join(" ");
-    equation.replaceChildren(`y[${k}, ${r}, ${c}] = ${parts} `,
-      make("span", { class: "lab-bias" }, `${added(b[k])} (bias)`),
-      ` = ${show(y[k][r][c])}`);
-    status.textContent = steps.playing ? "" : `Output ${steps.at + 1} of ${steps.count}: `
+    equation.replaceChildren(
+      `y[${k}, ${r}, ${c}] = ${[show(first), ...others.map(added)].join(" ")} `,
+      make("span.lab-bias", `${added(b[k])} (bias)`), ` = ${show(y[k][r][c])}`);
+    status.textContent = steps.playing ? "" : `Output ${at + 1} of ${steps.count}: `
       + `kernel ${k}, row ${r}, column ${c}, is ${show(y[k][r][c])}.`;
   }
 
   const steps = player(root, step);
-  const fields = make("div", { class: "lab-row lab-sizes" });
-  const formula = make("p", { class: "lab-formula" });
-  const chosen = make("div", { class: "lab-row" });
-  const layer = make("div", { class: "lab-layer" });
-  const hints = make("div", { class: "lab-hints" });
-  const equation = make("p", { class: "lab-equation" });
-  const outputs = make("div", { class: "lab-layer" });
-  const status = lab.status();
+  const { fields, work, hints, equation, status, fits } =
+    bench(root, "5 × 5, depth 3, as drawn", take);
+  const chosen = make("div.lab-row");
+  const layer = make("div.lab-layer"), outputs = make("div.lab-layer");
   // On a phone these stay in sight, at the bottom, while the tables are scrolled.
-  const now = make("div", { class: "lab-now" }, steps.controls, equation);
-  const work = make("div", {}, chosen, layer, now, outputs);
-  root.append(
-    make("div", { class: "lab-row" },
-      lab.choice("input", [["figure", "5 × 5, depth 3, as drawn"], ["4", "a digit 4"],
-        ["5", "a digit 5"], ["7", "a digit 7"]], name, take),
-      lab.button("Reset all numbers", () => take(name))),
-    fields, formula, work, status);
-  take(name);
+  const now = make("div.lab-now", steps.controls, equation);
+  work.append(chosen, layer, now, outputs);
+  take("figure");
 });

@@ -2,21 +2,21 @@
 
    A page holds a placeholder, <div data-lab="pooling">…</div>; what stands in it is for
    readers without JavaScript. When it comes near the screen, labs/pooling.js and
-   labs/pooling.css are loaded, and it draws into it. Scripts are loaded by script
-   elements, not by fetch or as modules, so that a book opened from a disk works, too. */
+   labs/pooling.css are loaded, and it draws into it. Scripts are loaded by elements,
+   not by fetch or as modules, so that a book opened from a disk works, too. */
 "use strict";
 
 const lab = (() => {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  const parts = new Map(); // name → promise of what the script defined
-  const arrived = new Map(); // name → what ends the waiting for it
+  const parts = new Map(); // name → promise of what the script defines
+  const arrived = new Map(); // name → what fulfils that promise
+
+  // ---- scripts and workers
 
   /* A script of this folder says what it has: a lab, a function of its placeholder;
      or something that other scripts need. */
-  function define(name, part) {
-    (arrived.get(name) ?? (() => parts.set(name, Promise.resolve(part))))(part);
-  }
+  const define = (name, part) => arrived.get(name)(part);
 
   /* What `make` makes of what is given to it, recipes or plain data. It uses nothing
      else, so a worker can make the same of the source text; it is made when needed. */
@@ -34,9 +34,9 @@ const lab = (() => {
     if (!parts.has(name)) {
       parts.set(name, new Promise((resolve, reject) => {
         arrived.set(name, resolve);
-        const script = make("script", { src: `${folder}${name}.js`, charset: "utf-8" });
-        script.onerror = () => reject(new Error(`${name}.js could not be loaded`));
-        document.head.append(script);
+        const onerror = () => reject(new Error(`${name}.js could not be loaded`));
+        document.head.append(
+          make("script", { src: `${folder}${name}.js`, charset: "utf-8", onerror }));
       }));
     }
     return parts.get(name);
@@ -50,41 +50,48 @@ const lab = (() => {
 
   /* Load labs/NAME.css, which the lab can do without. */
   function style(name) {
-    return new Promise((go) => document.head.append(make("link",
-      { rel: "stylesheet", href: `${folder}${name}.css`, onload: go, onerror: go })));
+    const href = `${folder}${name}.css`;
+    return new Promise((go) => document.head.append(
+      make("link", { rel: "stylesheet", href, onload: go, onerror: go })));
   }
 
-  /* Let a worker do what takes long, so that the page stays quick: `work` is a generator
-     function of a message and of what the recipes make. Returns an async function of
-     the message; what comes back is what `work` returns. A book opened from a disk may
-     not load a worker's file, but may make one from a text. Where there are no workers,
-     the page does the work itself, a slice up to each `yield` between two frames. */
+  /* Let the page draw, and answer whoever uses it, before going on. */
+  const pause = () => new Promise((next) => setTimeout(next));
+  const frame = () => new Promise((next) => requestAnimationFrame(next)).then(pause);
+
+  /* What a generator returns, with a rest at each of its yields. */
+  async function finish(steps, rest) {
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+      await rest?.();
+    }
+  }
+
+  /* Let a worker do what takes long, so that the page stays quick. `work` is a
+     generator function of a message and of what the recipes make; returned is an async
+     function of the message, which gives what `work` returns. A book opened from a disk
+     may not load a worker's file, but may make one from a text. Where there are no
+     workers, the page does the work itself, a slice at a time, between two frames. */
   function offload(work, ...recipes) {
     const waiting = new Map();
     let worker = null, count = 0;
     const text = `"use strict";
-      const work = ${work}, made = Promise.all([${recipes.map(({ source }) => source).join(", ")}]);
+      const work = ${work}, finish = ${finish};
+      const made = Promise.all([${recipes.map(({ source }) => source).join(", ")}]);
       onmessage = async ({ data: [id, message] }) => {
         try {
-          const steps = work(message, ...await made);
-          let step = steps.next();
-          while (!step.done) step = steps.next();
-          postMessage([id, step.value]);
+          postMessage([id, await finish(work(message, ...await made))]);
         } catch (error) {
           postMessage([id, null, error.message]);
         }
       };`;
     async function here(message) {
-      const steps = work(message, ...await Promise.all(recipes.map((part) => part.build())));
-      for (;;) {
-        const { done, value } = steps.next();
-        if (done) return value;
-        await new Promise((next) => requestAnimationFrame(() => setTimeout(next)));
-      }
+      const made = await Promise.all(recipes.map((part) => part.build()));
+      return finish(work(message, ...made), frame);
     }
     try {
-      const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-      worker = new Worker(address);
+      worker = new Worker(URL.createObjectURL(new Blob([text])));
       worker.onmessage = ({ data: [id, value, error] }) => {
         const { resolve, reject } = waiting.get(id);
         waiting.delete(id);
@@ -96,9 +103,7 @@ const lab = (() => {
         for (const { message, resolve } of waiting.values()) resolve(here(message));
         waiting.clear();
       };
-    } catch {
-      worker = null;
-    }
+    } catch {} // not known, or forbidden
     return (message) => {
       if (!worker) return here(message);
       return new Promise((resolve, reject) => {
@@ -111,7 +116,7 @@ const lab = (() => {
   /* Put a lab in its place; if that fails, what stands there stays, with a sentence.
      Above what is read, it must not push that down: Safari doesn't see to it. */
   async function open(place) {
-    const root = make("section", { class: "lab" });
+    const root = make("section.lab");
     try {
       const name = place.dataset.lab;
       const [build] = await Promise.all([load(name), style(name)]);
@@ -125,22 +130,24 @@ const lab = (() => {
       }
     } catch (error) {
       console.error(error);
-      place.append(make("p", { class: "lab-status" },
-        `This interactive figure could not start (${error.message}); the text stands by itself.`));
+      place.append(make("p.lab-status", "This interactive figure could not start "
+        + `(${error.message}); the text stands by itself.`));
     }
   }
 
-  /* Let the page draw, and answer whoever uses it, before going on. */
-  const pause = () => new Promise((next) => setTimeout(next));
+  // ---- elements
 
-  const svgNames = new Set("svg g rect circle line path polyline polygon text tspan title defs marker pattern".split(" "));
+  const svgNames = new Set(["svg", "g", "line", "polyline", "circle", "text"]);
 
-  /* Make an element; svg names give svg elements. Attributes beginning with "on" are
-     listeners, null and false are left out; children are elements or texts. */
-  function make(name, attributes = {}, ...children) {
-    const element = svgNames.has(name)
-      ? document.createElementNS("http://www.w3.org/2000/svg", name)
-      : document.createElement(name);
+  /* Make an element: make("p.lab-status", { role: "status" }, "Ready."). Classes follow
+     the name after dots; names of SVG give SVG elements. Attributes beginning with "on"
+     are listeners, null and false are left out; children are elements, texts, lists. */
+  function make(name, ...children) {
+    const [tag, ...classes] = name.split(".");
+    const space = `http://www.w3.org/${svgNames.has(tag) ? "2000/svg" : "1999/xhtml"}`;
+    const element = document.createElementNS(space, tag);
+    if (classes.length) element.setAttribute("class", classes.join(" "));
+    const attributes = children[0]?.constructor === Object ? children.shift() : {};
     for (const [key, value] of Object.entries(attributes)) {
       if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
       else if (value !== null && value !== false) element.setAttribute(key, value);
@@ -149,8 +156,9 @@ const lab = (() => {
     return element;
   }
 
-  /* 12345 as "12,345"; toLocaleString first takes as long as some frames. */
-  const thousands = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+  /* The head of a table; a column's name is a text, or a list of what stands there. */
+  const heading = (...names) => make("thead",
+    make("tr", names.map((name) => make("th", { scope: "col" }, name))));
 
   function button(text, press, attributes = {}) {
     return make("button", { type: "button", ...attributes, onclick: press }, text);
@@ -159,7 +167,7 @@ const lab = (() => {
   /* A labelled slider; `show` turns its number into words, for eyes and ears alike. A
      finger that came to scroll the page leaves it as it was. */
   function slider(text, { min, max, step = "any", value, show = String }, change) {
-    const output = make("output", {}, show(value));
+    const output = make("output", show(value));
     let before = value;
     const input = make("input", {
       type: "range", min, max, step, value, "aria-valuetext": show(value),
@@ -169,42 +177,56 @@ const lab = (() => {
         change(input.valueAsNumber);
       },
       onpointerdown() { before = input.value; },
-      onpointercancel() {
-        input.value = before;
-        input.dispatchEvent(new Event("input"));
-      },
+      onpointercancel() { move(input, before); },
     });
-    return make("label", { class: "lab-control" }, make("span", {}, text), input, output);
+    return make("label.lab-control", make("span", text), input, output);
+  }
+
+  /* Move a slider as if by hand. */
+  function move(input, value) {
+    input.value = value;
+    input.dispatchEvent(new Event("input"));
   }
 
   /* A labelled field for one number. What is no number, or out of bounds, is said in
-     words beside it, and `change` is not called: the lab goes on with the last good one. */
-  function field(text, { min = -Infinity, max = Infinity, whole = false, value }, change) {
-    const hint = make("span", { class: "lab-hint", role: "alert" });
+     words beside it, and `change` is not called: the last good one stays in use. */
+  function field(text, { min, max, whole = false, value }, change) {
+    const hint = make("span.lab-hint", { role: "alert" });
+    const wanted = `${whole ? "whole " : ""}number from ${min} to ${max}`;
     const input = make("input", {
-      type: "text", inputmode: whole && min >= 0 ? "numeric" : "text", value, size: 4, autocomplete: "off",
+      type: "text", inputmode: whole && min >= 0 ? "numeric" : "text",
+      value, size: 4, autocomplete: "off",
       oninput() {
-        const number = input.value.trim() === "" ? NaN : Number(input.value.replace(",", ".").replace("−", "-"));
-        const good = Number.isFinite(number) && number >= min && number <= max && (!whole || Number.isInteger(number));
-        const bounds = min > -Infinity && max < Infinity ? ` from ${min} to ${max}` : "";
-        hint.textContent = good ? "" : `Enter a ${whole ? "whole " : ""}number${bounds}.`;
+        const typed = input.value.trim().replace(",", ".").replace("−", "-");
+        const number = typed ? Number(typed) : NaN;
+        const good = number >= min && number <= max
+          && (!whole || Number.isInteger(number));
+        hint.textContent = good ? "" : `Enter a ${wanted}.`;
         input.setAttribute("aria-invalid", String(!good));
         if (good) change(number);
       },
     });
-    return make("label", { class: "lab-control" }, make("span", {}, text), input, hint);
+    return make("label.lab-control", make("span", text), input, hint);
   }
 
   /* A labelled list to choose from; options are [value, text] pairs. */
   function choice(text, options, value, change) {
     const select = make("select", { onchange: () => change(select.value) },
-      options.map(([key, name]) => make("option", { value: key, selected: key === value }, name)));
-    return make("label", { class: "lab-control" }, make("span", {}, text), select);
+      options.map(([key, name]) =>
+        make("option", { value: key, selected: key === value }, name)));
+    return make("label.lab-control", make("span", text), select);
   }
 
-  /* A line that screen readers speak when it changes; returns the element. */
+  /* A line that screen readers speak when it changes. `say` waits, for so many
+     milliseconds, until the hand rests; then only what was said last is spoken. */
   function status() {
-    return make("p", { class: "lab-status", role: "status", "aria-live": "polite" });
+    const line = make("p.lab-status", { role: "status", "aria-live": "polite" });
+    let timer = 0;
+    line.say = (text, wait = 500) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => { line.textContent = text; }, wait);
+    };
+    return line;
   }
 
   /* Call `step` before each frame while running, and only while `root` is on screen. */
@@ -212,7 +234,8 @@ const lab = (() => {
     let running = false, seen = false, frame = 0;
     const next = () => {
       cancelAnimationFrame(frame);
-      if (running && seen) frame = requestAnimationFrame((time) => { step(time); next(); });
+      if (!running || !seen) return;
+      frame = requestAnimationFrame((time) => { step(time); next(); });
     };
     new IntersectionObserver((entries) => {
       seen = entries.at(-1).isIntersecting;
@@ -225,15 +248,84 @@ const lab = (() => {
     };
   }
 
-  /* Grey levels (0 paper … 255 ink) to what models expect, as to_input in the package:
-     around a mean of 0, with a standard deviation of 1. */
-  const scaling = recipe(function scaling() {
+  // ---- plots
+
+  const place = ([low, high], from, to) =>
+    (value) => from + (to - from) * (value - low) / (high - low);
+
+  /* A line of the grid; those at 0 are the axes. */
+  const rule = (value, ends) => make("line",
+    { ...ends, stroke: "currentcolor", "stroke-opacity": value ? 0.2 : 0.7 });
+
+  const label = (x, y, anchor, text) =>
+    make("text", { x, y, "text-anchor": anchor }, text);
+
+  /* A drawing 300 units wide, with a frame between these places and its x axis named.
+     `scale` lays the axes out: their ranges, [low, high], their ticks, [value, text],
+     and whether lines go up from the lower ticks, too. x and y then say where values
+     lie, and `points` where pairs of them do, for a polyline. */
+  function plot({ left, right, top, bottom, name, ...attributes }, ...children) {
+    const axes = make("g"), viewBox = `0 0 300 ${bottom + 34}`;
+    const self = {
+      scale(xRange, xTicks, yRange, yTicks, upright) {
+        const x = place(xRange, left, right), y = place(yRange, bottom, top);
+        axes.replaceChildren(
+          ...yTicks.map(([v]) => rule(v, { x1: left, x2: right, y1: y(v), y2: y(v) })),
+          ...(upright ? xTicks : []).map(([v]) =>
+            rule(v, { x1: x(v), x2: x(v), y1: top, y2: bottom })),
+          ...yTicks.map(([v, text]) => label(left - 5, y(v) + 4, "end", text)),
+          ...xTicks.map(([v, text]) => label(x(v), bottom + 15, "middle", text)));
+        Object.assign(self, { x, y });
+      },
+      points: (pairs) => pairs.map(([x, y]) =>
+        `${self.x(x).toFixed(1)},${self.y(y).toFixed(1)}`).join(" "),
+      drawing: make("svg", { viewBox, role: "img", "font-size": 12, ...attributes },
+        axes, children, label((left + right) / 2, bottom + 30, "middle", name)),
+    };
+    return self;
+  }
+
+  // ---- numbers
+
+  /* With so many decimals, and a true minus sign. */
+  const fixed = (number, digits) => number.toFixed(digits).replace("-", "−");
+
+  const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
+
+  /* 12345 as "12,345"; toLocaleString first takes as long as some frames. */
+  const thousands = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+
+  /* What pages and workers compute with. */
+  const maths = recipe(function maths() {
     const MEAN = 33.32, STD = 78.57;
-    return function toInput(greys) {
+
+    /* Grey levels (0 paper … 255 ink) to what models expect, as to_input in the
+       package: around a mean of 0, with a standard deviation of 1. */
+    function toInput(greys) {
       const inputs = new Float32Array(greys.length);
       for (let k = 0; k < greys.length; k++) inputs[k] = (greys[k] - MEAN) / STD;
       return inputs;
-    };
+    }
+
+    /* log Σ exp z; the largest is taken out first, so that nothing overflows. */
+    function logSumExp(z) {
+      const largest = Math.max(...z);
+      let sum = 0;
+      for (const score of z) sum += Math.exp(score - largest);
+      return largest + Math.log(sum);
+    }
+
+    function softmax(z) {
+      const largest = Math.max(...z);
+      const powers = Array.from(z, (score) => Math.exp(score - largest));
+      const sum = powers.reduce((a, b) => a + b);
+      return powers.map((power) => power / sum);
+    }
+
+    const bytes = (base64) =>
+      Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+
+    return { toInput, logSumExp, softmax, bytes };
   });
 
   const near = new IntersectionObserver((entries) => {
@@ -251,5 +343,9 @@ const lab = (() => {
     places.forEach((place) => near.observe(place));
   });
 
-  return { define, recipe, fetchPart, load, offload, pause, thousands, make, button, slider, field, choice, status, animation, still, scaling, toInput: scaling.build() };
+  return {
+    define, recipe, fetchPart, load, offload, pause, still, make, heading, button,
+    slider, move, field, choice, status, animation, plot, fixed, percent, thousands,
+    maths, ...maths.build(),
+  };
 })();

@@ -6,28 +6,21 @@
 {
   const { make } = lab;
   const SIDE = 280; // pixels of the pad: ten for each of MNIST's 28
-  const MARGIN = 20; // paper all round, so that ink at the edge is not taken for a border
+  const MARGIN = 20; // paper all round: ink at the edge is not taken for a border
   const PEN = 22; // as broad on the pad as MNIST's strokes are in their frame
   const STEP = 10; // how far an arrow key moves the pen
-  const MOVES = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
+  const MOVES = {
+    ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0],
+  };
   const LONGEST_SIDE = 1_600; // larger pictures are shrunk first, which saves memory
   const LARGEST_FILE = 20e6, MOST_PIXELS = 40e6;
-  const UNREADABLE = "cannot be read as a picture: it is damaged or of another kind; save it again as PNG or JPEG.";
+  const UNREADABLE = "cannot be read as a picture: it is damaged or of another kind; "
+    + "save it again as PNG or JPEG.";
   const SHRINK = "shrink it, 1,000 pixels a side are plenty.";
 
   function paper(width, height = width, attributes = {}) {
     const canvas = make("canvas", { width, height, ...attributes });
     return [canvas, canvas.getContext("2d", { willReadFrequently: true })];
-  }
-
-  /* RGBA pixels to grey levels on white paper: a plain mean of the three colours. */
-  function greys({ data }) {
-    const grey = new Uint8Array(data.length / 4);
-    for (let n = 0, at = 0; n < grey.length; n++, at += 4) {
-      const mean = (data[at] + data[at + 1] + data[at + 2]) / 3;
-      grey[n] = Math.round(255 - ((255 - mean) * data[at + 3]) / 255);
-    }
-    return grey;
   }
 
   /* Grey levels, put on a canvas. */
@@ -42,28 +35,30 @@
   /* The pixels of a file that the reader chose or pasted; what it cannot be is said in
      one sentence. Its size is known before it is decoded. */
   async function pixels(file) {
-    if (file.size > LARGEST_FILE) throw new Error(`has more than ${LARGEST_FILE / 1e6} MB: ${SHRINK}`);
-    const source = new Image();
-    const url = URL.createObjectURL(file);
+    if (file.size > LARGEST_FILE) {
+      throw new Error(`has more than ${LARGEST_FILE / 1e6} MB: ${SHRINK}`);
+    }
+    const refuse = () => { throw new Error(UNREADABLE); };
+    const source = new Image(), src = URL.createObjectURL(file);
     try {
-      await new Promise((resolve, reject) => {
-        source.onload = resolve;
-        source.onerror = () => reject(new Error(UNREADABLE));
-        source.src = url;
-      });
+      await new Promise((onload, onerror) =>
+        Object.assign(source, { onload, onerror, src })).catch(refuse);
       const { naturalWidth: width, naturalHeight: height } = source;
-      if (width * height > MOST_PIXELS) throw new Error(`has more than ${MOST_PIXELS / 1e6} million pixels: ${SHRINK}`);
+      if (width * height > MOST_PIXELS) {
+        throw new Error(`has more than ${MOST_PIXELS / 1e6} million pixels: ${SHRINK}`);
+      }
       // Unlike an img element, this refuses a file that was cut short.
       // Python ignores a colour profile, too.
-      const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" })
-        .catch(() => { throw new Error(UNREADABLE); });
+      const asStored = { colorSpaceConversion: "none" };
+      const bitmap = await createImageBitmap(file, asStored).catch(refuse);
       const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
-      const [canvas, context] = paper(Math.ceil(width * scale), Math.ceil(height * scale));
+      const sides = [width, height].map((side) => Math.ceil(side * scale));
+      const [canvas, context] = paper(...sides);
       context.imageSmoothingQuality = "high";
       context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
       return context.getImageData(0, 0, canvas.width, canvas.height);
     } finally {
-      URL.revokeObjectURL(url);
+      URL.revokeObjectURL(src);
     }
   }
 
@@ -73,7 +68,7 @@
       class: "lab-draw-pad", tabindex: 0, role: "application",
       "aria-label": "Drawing pad", "aria-describedby": described,
     });
-    const ring = make("div", { class: "lab-draw-ring", hidden: "" });
+    const ring = make("div.lab-draw-ring", { hidden: "" });
     const pen = { x: SIDE / 2, y: SIDE / 2, down: false };
     const held = new Set(); // arrow keys; two at once move the pen aslant
     let marks = [], stroke = null;
@@ -91,9 +86,9 @@
       stroke = null;
       pen.down = false;
     }
-    function place(event) {
-      const box = canvas.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top].map((n) => (n * SIDE) / box.width);
+    function place({ clientX, clientY }) {
+      const { left, top, width } = canvas.getBoundingClientRect();
+      return [clientX - left, clientY - top].map((n) => (n * SIDE) / width);
     }
     function showPen(shown = true) {
       ring.hidden = !shown;
@@ -101,83 +96,91 @@
       ring.style.left = `${(100 * pen.x) / SIDE}%`;
       ring.style.top = `${(100 * pen.y) / SIDE}%`;
     }
-    function undo() {
+    /* Go on with other marks: all but the last, none, or one more. */
+    function remark(other) {
       lift();
-      marks.pop();
+      marks = other;
       changed();
     }
-    function clear() {
-      lift();
-      marks = [];
-      changed();
+    const undo = () => remark(marks.slice(0, -1)), clear = () => remark([]);
+
+    function movePen() {
+      const within = (n) => Math.min(SIDE, Math.max(0, n));
+      for (const key of held) {
+        pen.x = within(pen.x + STEP * MOVES[key][0]);
+        pen.y = within(pen.y + STEP * MOVES[key][1]);
+      }
+      if (pen.down) go(pen.x, pen.y);
     }
 
-    const on = (name, listen) => canvas.addEventListener(name, listen);
-    on("pointerdown", (event) => {
-      if (!event.isPrimary || event.button !== 0) return; // a second finger, a right click
-      canvas.setPointerCapture(event.pointerId);
-      lift();
-      showPen(false);
-      begin(...place(event));
-    });
-    on("pointermove", (event) => {
-      if (!stroke || !canvas.hasPointerCapture(event.pointerId)) return;
-      // A browser reports moves once a frame; the places in between make curves smooth.
-      const moves = event.getCoalescedEvents?.() ?? [];
-      for (const move of moves.length ? moves : [event]) go(...place(move));
-    });
-    on("lostpointercapture", () => {
-      lift();
-      changed();
-    });
-    on("focus", () => showPen(canvas.matches(":focus-visible")));
-    on("blur", () => {
-      held.clear();
-      lift();
-      showPen(false);
-    });
-    on("keyup", ({ key }) => held.delete(key));
-    on("keydown", (event) => {
-      const { key, altKey, ctrlKey, metaKey } = event;
-      if ((ctrlKey || metaKey) && key === "z") undo();
-      else if (altKey || ctrlKey || metaKey) return; // the browser's own
-      else if (key in MOVES) {
-        held.add(key);
-        for (const [x, y] of [...held].map((name) => MOVES[name])) {
-          pen.x = Math.min(SIDE, Math.max(0, pen.x + STEP * x));
-          pen.y = Math.min(SIDE, Math.max(0, pen.y + STEP * y));
-        }
-        if (pen.down) go(pen.x, pen.y);
-      } else if (key === " ") {
-        if (pen.down) lift();
-        else {
+    const listeners = {
+      pointerdown(event) {
+        // Not by a second finger, nor by a right click.
+        if (!event.isPrimary || event.button !== 0) return;
+        canvas.setPointerCapture(event.pointerId);
+        lift();
+        showPen(false);
+        begin(...place(event));
+      },
+      pointermove(event) {
+        if (!stroke || !canvas.hasPointerCapture(event.pointerId)) return;
+        // Browsers report moves once a frame; the places in between make curves smooth.
+        const moves = event.getCoalescedEvents?.() ?? [];
+        for (const move of moves.length ? moves : [event]) go(...place(move));
+      },
+      lostpointercapture() {
+        lift();
+        changed();
+      },
+      focus: () => showPen(canvas.matches(":focus-visible")),
+      blur() {
+        held.clear();
+        lift();
+        showPen(false);
+      },
+      keyup: ({ key }) => held.delete(key),
+      keydown(event) {
+        const { key, altKey, ctrlKey, metaKey } = event;
+        if ((ctrlKey || metaKey) && key === "z") undo();
+        else if (altKey || ctrlKey || metaKey) return; // the browser's own
+        else if (key in MOVES) {
+          held.add(key);
+          movePen();
+        } else if (key === " " && pen.down) lift();
+        else if (key === " ") {
           pen.down = true;
           begin(pen.x, pen.y);
-        }
-      } else if (key === "Escape") clear();
-      else return;
-      event.preventDefault(); // the page stays where it is
-      showPen();
-      changed();
-    });
+        } else if (key === "Escape") clear();
+        else return;
+        event.preventDefault(); // the page stays where it is
+        showPen();
+        changed();
+      },
+    };
+    for (const [name, listen] of Object.entries(listeners)) {
+      canvas.addEventListener(name, listen);
+    }
 
-    function draw() {
-      context.fillStyle = "white";
+    function drawPicture(shown) {
+      const scale = SIDE / Math.max(shown.width, shown.height);
+      const width = shown.width * scale, height = shown.height * scale;
       context.fillRect(0, 0, SIDE, SIDE);
-      Object.assign(context, { lineWidth: PEN, lineCap: "round", lineJoin: "round" });
+      context.imageSmoothingEnabled = scale < 2; // MNIST's pixels stay squares
+      context.drawImage(shown, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
+    }
+    function drawStroke(points) {
+      context.beginPath();
+      context.moveTo(points[0][0], points[0][1] + 0.01); // no length would leave no dot
+      for (const point of points) context.lineTo(...point);
+      context.stroke();
+    }
+    function draw() {
+      const pencil = { lineWidth: PEN, lineCap: "round", lineJoin: "round" };
+      Object.assign(context, { fillStyle: "white", ...pencil });
+      context.fillRect(0, 0, SIDE, SIDE);
       for (const { canvas: shown, points } of marks) {
-        if (shown) {
-          const scale = SIDE / Math.max(shown.width, shown.height);
-          const width = shown.width * scale, height = shown.height * scale;
-          context.fillRect(0, 0, SIDE, SIDE);
-          context.imageSmoothingEnabled = scale < 2; // MNIST's pixels stay squares
-          context.drawImage(shown, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
-        } else {
-          context.beginPath();
-          context.moveTo(points[0][0], points[0][1] + 0.01); // a line of no length has no dot
-          for (const [x, y] of points) context.lineTo(x, y);
-          context.stroke();
-        }
+        if (shown) drawPicture(shown);
+        else drawStroke(points);
       }
     }
 
@@ -185,35 +188,37 @@
        are mixed, the pad with its margin. */
     function sheet() {
       const last = marks.at(-1);
-      if (last.sheet) return last.sheet;
-      if (!marks.some(({ canvas: shown }) => shown)) return { drawn: context.getImageData(0, 0, SIDE, SIDE) };
+      if (last.sheet) return { sheet: last.sheet };
+      if (!marks.some(({ canvas: shown }) => shown)) {
+        return { drawn: context.getImageData(0, 0, SIDE, SIDE) };
+      }
       const width = SIDE + 2 * MARGIN; // what lies outside the canvas is transparent
       return { mixed: context.getImageData(-MARGIN, -MARGIN, width, width) };
     }
 
     /* The pad averaged down to 28 x 28, white on black: no framing at all. */
     function averaged() {
-      const grey = greys(context.getImageData(0, 0, SIDE, SIDE));
+      const { data } = context.getImageData(0, 0, SIDE, SIDE);
       const sums = new Float32Array(784);
-      grey.forEach((level, n) => {
-        sums[28 * Math.floor(n / SIDE / 10) + Math.floor((n % SIDE) / 10)] += 255 - level;
-      });
+      for (let n = 0; n < SIDE ** 2; n++) {
+        const mean = Math.round((data[4 * n] + data[4 * n + 1] + data[4 * n + 2]) / 3);
+        const row = Math.floor(n / SIDE / 10), column = Math.floor(n % SIDE / 10);
+        sums[28 * row + column] += 255 - mean;
+      }
       return Uint8Array.from(sums, (sum) => Math.round(sum / 100));
     }
 
     return {
-      element: make("div", { class: "lab-draw-sheet" }, canvas, ring),
+      element: make("div.lab-draw-sheet", canvas, ring),
       draw, sheet, averaged, undo, clear,
-      show(mark) {
-        lift();
-        marks.push(mark);
-        changed();
-      },
+      show: (mark) => remark([...marks, mark]),
       get drawing() { return stroke !== null && !pen.down; },
       get last() { return marks.at(-1); },
       get pen() {
-        const [column, row] = [pen.x, pen.y].map((n) => Math.min(28, Math.floor(n / 10) + 1));
-        return ring.hidden ? "" : `Pen ${pen.down ? "down" : "up"}, row ${row}, column ${column} of 28. `;
+        if (ring.hidden) return "";
+        const place = (n) => Math.min(28, Math.floor(n / 10) + 1);
+        return `Pen ${pen.down ? "down" : "up"}, `
+          + `row ${place(pen.y)}, column ${place(pen.x)} of 28. `;
       },
     };
   }

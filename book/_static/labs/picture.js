@@ -11,7 +11,8 @@ lab.define("picture", lab.recipe(function picture() {
   /* read_grey: grey levels, at most 400 pixels a side, from a canvas's ImageData. */
   function grey({ data, width, height }) {
     if (width * height > MOST_PIXELS) {
-      throw new Error("has more than 89 million pixels: shrink it, 1,000 pixels a side are plenty.");
+      throw new Error("has more than 89 million pixels: "
+        + "shrink it, 1,000 pixels a side are plenty.");
     }
     refuseSmall(width, height);
     const levels = new Uint8Array(width * height);
@@ -24,7 +25,8 @@ lab.define("picture", lab.recipe(function picture() {
     if (!opaque) overPaper(data, levels);
     const longer = max(width, height);
     if (longer <= SIDE) return { grey: levels, width, height };
-    const [broad, tall] = [width, height].map((n) => max(1, floor((2 * n * SIDE + longer) / (2 * longer))));
+    const [broad, tall] = [width, height].map((n) =>
+      max(1, floor((2 * n * SIDE + longer) / (2 * longer))));
     const half = meanRows(levels, height, width, broad);
     return { grey: meanRows(half, broad, height, tall), width: broad, height: tall };
   }
@@ -40,7 +42,8 @@ lab.define("picture", lab.recipe(function picture() {
         const distance = (i - centre + 0.5) * (1 / scale);
         return distance > -0.5 && distance <= 0.5;
       };
-      let first = floor(centre - scale / 2 + 0.5), last = floor(centre + scale / 2 + 0.5);
+      const edge = (side) => floor(centre + side * scale / 2 + 0.5);
+      let first = edge(-1), last = edge(1);
       while (!lies(first)) first++;
       while (!lies(last - 1)) last--;
       for (let y = 0; y < height; y++) {
@@ -52,13 +55,15 @@ lab.define("picture", lab.recipe(function picture() {
     return turned;
   }
 
-  /* _on_paper: the levels of a transparent drawing, on a paper that it stands out from. */
+  /* _on_paper: the levels of a transparent drawing, on a paper it stands out from. */
   function overPaper(data, levels) {
     const paper = paperUnder(data);
     for (let i = 0, at = 0; i < levels.length; i++, at += 4) {
       const cover = data[at + 3] / 255;
       let sum = 0;
-      for (let c = 0; c < 3; c++) sum += round(data[at + c] * cover + paper[c] * (1 - cover));
+      for (let c = 0; c < 3; c++) {
+        sum += round(data[at + c] * cover + paper[c] * (1 - cover));
+      }
       levels[i] = round(sum / 3);
     }
   }
@@ -74,9 +79,11 @@ lab.define("picture", lab.recipe(function picture() {
       }
       covered += data[i + 3] > 127;
     }
-    const ranges = counts.map((count) => count.findLastIndex((n) => n) - count.findIndex((n) => n));
+    const ranges = counts.map((count) =>
+      count.findLastIndex((n) => n) - count.findIndex((n) => n));
     // A picture of which only corners are cut, say, has its own paper.
-    if (8 * covered > data.length && max(...ranges) > CONTRAST) return counts.map(median);
+    const own = 8 * covered > data.length && max(...ranges) > CONTRAST;
+    if (own) return counts.map(median);
     return Array(3).fill(2 * ink < 3 * alpha || !alpha ? 255 : 0);
   }
 
@@ -89,7 +96,8 @@ lab.define("picture", lab.recipe(function picture() {
 
   function refuseSmall(width, height) {
     if (max(width, height) < SMALLEST_SIDE) {
-      throw new Error(`is only ${width}x${height} pixels: take a picture of at least 28x28.`);
+      throw new Error(
+        `is only ${width}x${height} pixels: take a picture of at least 28x28.`);
     }
   }
 

@@ -3,65 +3,50 @@
 
 lab.define("pooling", async (root) => {
   const { make } = lab;
-  const { sum, fill, outputSize, windowAt, maxPool, avgPool } = await lab.load("arithmetic");
-  const { digits, show, table, entry, player } = await lab.load("windows");
+  const { sum, outputSize, windowAt, maxPool, avgPool } = await lab.load("arithmetic");
+  const { digits, show, each, bench, table, entry, player } = await lab.load("windows");
 
   // Fig. 5 of the source chapter.
   const figure = [[1, 0, 2, 3], [4, 6, 6, 8], [3, 1, 1, 0], [1, 2, 2, 4]];
 
-  let name = "figure", kind = "max", x, F, S; // what the reader has chosen
+  let kind = "max", digit, x, F, S; // what the reader has chosen
   let O, y, map, output; // what follows from it
 
-  function take(key) {
-    name = key;
-    x = (digits[name] ?? figure).map((row) => [...row]);
+  function take(name) {
+    digit = digits[name];
+    x = (digit ?? figure).map((row) => [...row]);
     F = S = 2;
-    const field = (text, change) => lab.field(text, { min: 1, max: 7, whole: true, value: 2 },
-      (value) => { change(value); compute(); });
+    const size = { min: 1, max: 7, whole: true, value: 2 };
     fields.replaceChildren(
-      field("size F", (n) => { F = n; }), field("stride S", (n) => { S = n; }));
+      lab.field("size F", size, (value) => { F = value; compute(); }),
+      lab.field("stride S", size, (value) => { S = value; compute(); }));
     hints.replaceChildren();
-    const number = (r, c) => entry(`x, row ${r}, column ${c}`,
-      { min: -99, max: 99, value: x[r][c] }, hints, (value) => {
-        x[r][c] = value;
+    const number = (value, r, c) => digit ? String(value)
+      : entry(`x, row ${r}, column ${c}`, value, hints, (typed) => {
+        x[r][c] = typed;
         compute();
       });
-    map = name === "figure"
-      ? table("input x", x.map((row, r) => row.map((_, c) => number(r, c))), { chars: 4 })
-      : table("input x", x.map((row) => row.map(String)));
-    shade(map, x);
+    const contents = x.map((row, r) => row.map((value, c) => number(value, r, c)));
+    map = table("input x", contents, digit ? { ink: x } : { chars: 4 });
     input.replaceChildren(map.element);
     steps.at = 0;
     compute();
-  }
-
-  /* A digit is shown as ink, too. */
-  function shade({ cells }, values) {
-    if (name === "figure") return;
-    cells.forEach((row, r) => row.forEach((cell, c) =>
-      cell.style.setProperty("--ink", `${3 * values[r][c]}%`)));
   }
 
   /* All outputs anew: a number, a size or the kind of pooling has changed. */
   function compute() {
     const W = x.length;
     O = outputSize(W, F, S);
-    formula.textContent = "O = ⌊(W − F) / S⌋ + 1 = "
-      + `⌊(${W} − ${F}) / ${S}⌋ + 1 = ${show(O)}`;
-    work.hidden = O < 1;
     steps.stop();
-    if (O < 1) {
-      status.textContent = `No window fits: it is ${F} wide, and the input only ${W}. `
-        + "Choose a smaller F.";
-      return;
-    }
+    if (!fits("(W − F) / S", `(${W} − ${F}) / ${S}`, O,
+      `it is ${F} wide, and the input only ${W}. Choose a smaller F.`)) return;
     y = kind === "max" ? maxPool(x, F, S) : avgPool(x, F, S);
     output = table("output y", y.map((row) => row.map((n) => show(n, 2))),
-      { choose: (r, c) => steps.go(O * r + c) });
-    output.cells.flat().forEach((cell, i) => cell.addEventListener("pointerenter", (event) => {
-      if (event.pointerType === "mouse") steps.go(i);
-    }));
-    shade(output, y);
+      { choose: (r, c) => steps.go(O * r + c), ink: digit && y });
+    each(output.cells, (cell, r, c) =>
+      cell.addEventListener("pointerenter", ({ pointerType }) => {
+        if (pointerType === "mouse") steps.go(O * r + c);
+      }));
     result.replaceChildren(output.element);
     steps.count = O * O;
     steps.go(steps.at);
@@ -76,36 +61,29 @@ lab.define("pooling", async (root) => {
     map.look(S * r, S * c, F);
     output.look(r, c, 1);
     const end = S * (O - 1) + F; // of the last window
-    map.cells.forEach((row, i) => row.forEach((cell, j) => {
-      cell.classList.toggle("lab-winner", kind === "max" && i === winner[0] && j === winner[1]);
-      cell.classList.toggle("lab-padding", i >= end || j >= end || i % S >= F || j % S >= F);
-    }));
+    const missed = (i) => i >= end || i % S >= F;
+    unseen.hidden = !x.some((_, i) => missed(i));
+    each(map.cells, (cell, i, j) => {
+      const won = kind === "max" && i === winner[0] && j === winner[1];
+      cell.classList.toggle("lab-winner", won);
+      cell.classList.toggle("lab-padding", missed(i) || missed(j));
+    });
     const list = F < 5 ? seen.map((n) => show(n)).join(", ") : `these ${F * F} numbers`;
-    const result = kind === "max"
-      ? `the largest of ${list} is ${value}, in row ${winner[0]}, column ${winner[1]}`
-      : `the average of ${list} is ${show(sum(seen))} / ${F * F} = ${value}`;
-    equation.textContent = `y[${r}, ${c}]: ${result}.`;
-    unseen.hidden = !map.cells.flat().some((cell) => cell.classList.contains("lab-padding"));
-    status.textContent = steps.playing ? "" : `Window ${steps.at + 1} of ${steps.count}: ${value}.`;
+    equation.textContent = `y[${r}, ${c}]: ` + (kind === "max"
+      ? `the largest of ${list} is ${value}, in row ${winner[0]}, column ${winner[1]}.`
+      : `the average of ${list} is ${show(sum(seen))} / ${F * F} = ${value}.`);
+    status.textContent = steps.playing ? ""
+      : `Window ${steps.at + 1} of ${steps.count}: ${value}.`;
   }
 
   const steps = player(root, step);
-  const fields = make("div", { class: "lab-row lab-sizes" });
-  const formula = make("p", { class: "lab-formula" });
-  const input = make("div", {}), result = make("div", {});
-  const hints = make("div", { class: "lab-hints" });
-  const unseen = make("p", {}, "Hatched numbers are in no window.");
-  const equation = make("p", { class: "lab-equation" });
-  const status = lab.status();
-  const work = make("div", {}, make("div", { class: "lab-layer" }, input, result),
-    hints, unseen, equation, steps.controls);
-  root.append(
-    make("div", { class: "lab-row" },
-      lab.choice("input", [["figure", "4 × 4, as drawn"], ["4", "a digit 4"], ["5", "a digit 5"],
-        ["7", "a digit 7"]], name, take),
-      lab.choice("keep", [["max", "the largest"], ["average", "the average"]], kind,
-        (value) => { kind = value; compute(); }),
-      lab.button("Reset all numbers", () => take(name))),
-    fields, formula, work, status);
-  take(name);
+  const keep = lab.choice("keep", [["max", "the largest"], ["average", "the average"]],
+    kind, (value) => { kind = value; compute(); });
+  const { fields, work, hints, equation, status, fits } =
+    bench(root, "4 × 4, as drawn", take, keep);
+  const input = make("div"), result = make("div");
+  const unseen = make("p", "Hatched numbers are in no window.");
+  const layer = make("div.lab-layer", input, result);
+  work.append(layer, hints, unseen, equation, steps.controls);
+  take("figure");
 });

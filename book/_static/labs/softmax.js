@@ -4,19 +4,21 @@
 "use strict";
 
 {
+  const { make, button, slider, percent, thousands } = lab;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
   const STRETCH = 30; // epochs after which a run pauses by itself
   const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
+  const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]; // of batches
+  const PIXELS = 784;
 
-  const core = lab.recipe(function core() {
-    const PIXELS = 784;
+  const core = lab.recipe(function core({ logSumExp }, PIXELS) {
     const EVALUATIONS = 4; // in an epoch
 
     class SoftmaxRegression {
       constructor() {
         this.weights = new Float32Array(10 * PIXELS); // one template after the other
         this.biases = new Float32Array(10);
-        this.gradient = new Float64Array(10 * PIXELS); // of the cost by the weights, kept between steps
+        this.gradient = new Float64Array(10 * PIXELS); // of the cost by the weights
         this.logits = new Float64Array(10);
       }
 
@@ -24,14 +26,16 @@
       score(inputs, n) {
         for (let i = 0; i < 10; i++) {
           let sum = this.biases[i];
-          for (let j = 0; j < PIXELS; j++) sum += this.weights[PIXELS * i + j] * inputs[PIXELS * n + j];
+          for (let j = 0; j < PIXELS; j++) {
+            sum += this.weights[PIXELS * i + j] * inputs[PIXELS * n + j];
+          }
           this.logits[i] = sum;
         }
         return this.logits;
       }
 
-      /* One step of gradient descent on the images named by `rows`: W -= rate dC/dW, and
-         likewise b. Returns their mean cost before the step. */
+      /* One step of gradient descent on the images named by `rows`: W -= rate dC/dW,
+         and likewise b. Returns their mean cost before the step. */
       step(inputs, labels, rows, rate) {
         const { weights, biases, gradient } = this;
         const biasGradient = new Float64Array(10);
@@ -44,7 +48,9 @@
           for (let i = 0; i < 10; i++) {
             // y - l: probability minus truth
             const dz = (Math.exp(z[i] - logSum) - (i === labels[n])) / rows.length;
-            for (let j = 0; j < PIXELS; j++) gradient[PIXELS * i + j] += dz * inputs[PIXELS * n + j];
+            for (let j = 0; j < PIXELS; j++) {
+              gradient[PIXELS * i + j] += dz * inputs[PIXELS * n + j];
+            }
             biasGradient[i] += dz;
           }
         }
@@ -63,14 +69,6 @@
         });
         return { cost, right, accuracy: right / labels.length };
       }
-    }
-
-    /* log Σ exp z; the largest is taken out, so that nothing overflows. */
-    function logSumExp(z) {
-      const largest = Math.max(...z);
-      let sum = 0;
-      for (const score of z) sum += Math.exp(score - largest);
-      return largest + Math.log(sum);
     }
 
     /* Random numbers in [0, 1) that come again after a reset, so that only what the
@@ -107,11 +105,7 @@
 
       /* Epochs, with the part of the present one. */
       get time() {
-        return this.seen < this.order.length ? this.epoch + this.seen / this.order.length : this.epoch;
-      }
-
-      get last() {
-        return this.points.at(-1);
+        return this.epoch + this.seen % this.order.length / this.order.length;
       }
 
       step(batchSize, rate) {
@@ -121,81 +115,79 @@
           this.seen = 0;
         }
         const rows = order.subarray(this.seen, this.seen + batchSize);
-        this.batches.push([this.model.step(train.inputs, train.labels, rows, rate), rows.length]);
-        const quarter = Math.floor(EVALUATIONS * this.seen / order.length);
+        const cost = this.model.step(train.inputs, train.labels, rows, rate);
+        this.batches.push([cost, rows.length]);
+        const quarter = () => Math.floor(EVALUATIONS * this.seen / order.length);
+        const before = quarter();
         this.seen += rows.length;
         this.steps += 1;
         if (this.seen === order.length) this.epoch += 1;
-        if (Math.floor(EVALUATIONS * this.seen / order.length) > quarter) this.record();
+        if (quarter() > before) this.record();
       }
 
       /* Measure on the held-out digits, and note the mean cost of the batches since. */
       record() {
-        if (this.last?.steps === this.steps) return;
-        const digits = this.batches.reduce((sum, [, size]) => sum + size, 0);
-        this.points.push({
-          time: this.time,
-          steps: this.steps,
-          training: this.batches.reduce((sum, [cost, size]) => sum + cost * size / digits, 0) || null,
-          ...this.model.evaluate(this.held.inputs, this.held.labels),
-        });
+        const { time, steps, points, batches, held } = this;
+        if (points.at(-1)?.steps === steps) return;
+        const digits = batches.reduce((sum, [, size]) => sum + size, 0);
+        const training = batches.length === 0 ? null
+          : batches.reduce((sum, [cost, size]) => sum + cost * size / digits, 0);
+        const measured = this.model.evaluate(held.inputs, held.labels);
+        points.push({ time, steps, training, ...measured });
         this.batches = [];
       }
     }
 
-    return { PIXELS, SoftmaxRegression, Training };
-  });
-  const { PIXELS } = core.build();
+    return { SoftmaxRegression, Training };
+  }, lab.maths, PIXELS);
 
   /* What the worker does: it begins anew, or learns from so many digits, at most up to
      an epoch; then it tells how far it has come. A slice is a batch or a few. */
-  function* learn({ reset, digits = 0, until = Infinity, batchSize, rate, measure }, { Training }, { train, test }, toInput, state) {
+  function* learn(
+    { reset, digits = 0, until = Infinity, batchSize, rate, measure },
+    { Training }, { train, test }, { toInput }, state,
+  ) {
     if (reset) {
-      state.sets ??= [train, test].map(({ images, labels }) => ({ inputs: toInput(images), labels }));
+      state.sets ??= [train, test].map(({ images, labels }) =>
+        ({ inputs: toInput(images), labels }));
       state.training = new Training(...state.sets);
     }
     const { training } = state;
-    for (let due = digits, slice = 0; due > 0 && training.epoch < until; due -= batchSize) {
+    for (let done = 0, slice = 0; done < digits && training.epoch < until;) {
       training.step(batchSize, rate);
-      if ((slice += batchSize) < 128) continue;
-      slice = 0;
+      done += batchSize;
+      if (done < slice + 128) continue;
+      slice = done;
       yield;
     }
     if (measure || training.epoch >= until) training.record();
     const { time, epoch, steps, points, model } = training;
-    return { time, epoch, steps, points, weights: model.weights.slice(), sizes: state.sets.map(({ labels }) => labels.length) };
+    const sizes = state.sets.map(({ labels }) => labels.length);
+    return { time, epoch, steps, points, weights: model.weights.slice(), sizes };
   }
 
   /* A small plot of lines over epochs; returns the drawing and what updates it.
-     `lines` has [name, colour, dashes, value of a point]. */
+     `lines` has [name, colour, dashes, which value of a point]. */
   function chart(title, lines, ticksOf) {
-    const [left, right, top, bottom] = [46, 290, 26, 142];
-    const axes = lab.make("g");
-    const paths = lines.map(([, colour, dashes]) => lab.make("polyline", {
-      fill: "none", stroke: `var(${colour})`, "stroke-width": 2.5, "stroke-dasharray": dashes,
+    const strokes = lines.map(([, colour, dashes]) => ({
+      stroke: `var(--lab-${colour})`, "stroke-width": 2.5, "stroke-dasharray": dashes,
     }));
-    const legend = lines.map(([name, colour, dashes], k) => lab.make("g", { transform: `translate(${left + 4 + 122 * k} 12)` },
-      lab.make("line", { x2: 24, stroke: `var(${colour})`, "stroke-width": 2.5, "stroke-dasharray": dashes }),
-      lab.make("text", { x: 29, y: 4 }, name)));
-    const drawing = lab.make("svg", { viewBox: "0 0 300 176", role: "img", "font-size": 12 },
-      legend, axes, paths,
-      lab.make("text", { x: (left + right) / 2, y: 172, "text-anchor": "middle" }, "epochs"));
-
-    function update(points, label) {
-      const span = 5 * Math.max(1, Math.ceil(points.at(-1).time / 5));
-      const ticks = ticksOf(points);
-      const x = (time) => left + (right - left) * time / span;
-      const y = (value) => bottom - (bottom - top) * value / ticks.at(-1)[0];
-      axes.replaceChildren(
-        ...ticks.flatMap(([value, text]) => [
-          lab.make("line", { x1: left, x2: right, y1: y(value), y2: y(value), stroke: "currentcolor", "stroke-opacity": value ? 0.25 : 1 }),
-          lab.make("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, text),
-        ]),
-        ...[0, span].map((time) => lab.make("text", { x: x(time), y: bottom + 15, "text-anchor": "middle" }, String(time))),
-      );
-      lines.forEach(([, , , of], k) => paths[k].setAttribute("points", points
-        .filter((point) => of(point) !== null)
-        .map((point) => `${x(point.time).toFixed(1)},${y(of(point)).toFixed(1)}`).join(" ")));
+    const paths = strokes.map((stroke) =>
+      make("polyline", { fill: "none", ...stroke }));
+    const legend = lines.map(([name], k) =>
+      make("g", { transform: `translate(${50 + 122 * k} 12)` },
+        make("line", { x2: 24, ...strokes[k] }), make("text", { x: 29, y: 4 }, name)));
+    const box = { left: 46, right: 290, top: 26, bottom: 142, name: "epochs" };
+    const { drawing, scale, points } = lab.plot(box, ...paths, ...legend);
+    function update(measured, label) {
+      const span = 5 * Math.max(1, Math.ceil(measured.at(-1).time / 5));
+      const ticks = ticksOf(measured);
+      scale([0, span], [[0, "0"], [span, String(span)]], [0, ticks.at(-1)[0]], ticks);
+      lines.forEach(([, , , name], k) => {
+        const known = measured.filter((point) => point[name] !== null);
+        const pairs = known.map((point) => [point.time, point[name]]);
+        paths[k].setAttribute("points", points(pairs));
+      });
       drawing.setAttribute("aria-label", `${title}. ${label}`);
     }
     return [drawing, update];
@@ -203,109 +195,119 @@
 
   /* A round number above all costs, in halves. */
   function costTicks(points) {
-    const highest = Math.max(2.5, ...points.map(({ cost, training }) => Math.max(cost, training)));
-    const unit = [0.5, 1, 2, 5].map((n) => [n, 10 * n, 100 * n, 1000 * n]).flat().sort((a, b) => a - b)
-      .find((n) => 6 * n >= highest) ?? highest / 5;
-    return Array.from({ length: Math.ceil(highest / unit) + 1 }, (_, k) => [k * unit, String(k * unit)]);
+    const costs = points.flatMap(({ cost, training }) => [cost, training]);
+    const highest = Math.max(2.5, ...costs);
+    const units = [1, 10, 100, 1000].flatMap((ten) => [ten / 2, ten, 2 * ten, 5 * ten]);
+    const unit = units.find((n) => 6 * n >= highest) ?? highest / 5;
+    return Array.from({ length: Math.ceil(highest / unit) + 1 },
+      (_, k) => [k * unit, String(k * unit)]);
   }
 
   const PALETTES = {
-    colours: { for: [178, 24, 43], zero: [255, 255, 255], against: [33, 102, 172] },
-    greys: { for: [0, 0, 0], zero: [136, 136, 136], against: [255, 255, 255] },
+    colours: { pro: [178, 24, 43], zero: [255, 255, 255], against: [33, 102, 172] },
+    greys: { pro: [0, 0, 0], zero: [136, 136, 136], against: [255, 255, 255] },
   };
 
   /* Ten weights' pictures and the words for them; all share one scale. */
   function templates() {
-    const pictures = Array.from({ length: 10 }, () => lab.make("canvas", { width: 28, height: 28, role: "img" }));
-    const scale = lab.make("p", { class: "lab-softmax-scale" });
-    const figure = lab.make("div", {},
-      lab.make("div", { class: "lab-softmax-templates" }, pictures.map((canvas, digit) =>
-        lab.make("div", {}, canvas, lab.make("span", { "aria-hidden": "true" }, String(digit))))),
-      scale);
+    const pictures = Array.from({ length: 10 }, () =>
+      make("canvas", { width: 28, height: 28, role: "img" }));
+    const scale = make("p.lab-softmax-scale");
+    const of = (weights, digit) =>
+      weights.subarray(PIXELS * digit, PIXELS * (digit + 1));
 
     function draw(weights, palette) {
-      const ends = PALETTES[palette];
-      let limit = 0;
-      for (const weight of weights) limit = Math.max(limit, Math.abs(weight));
+      const { pro, zero, against } = PALETTES[palette];
+      const limit = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
       pictures.forEach((canvas, digit) => {
         const context = canvas.getContext("2d");
         const image = context.createImageData(28, 28);
-        for (let j = 0; j < PIXELS; j++) {
-          const weight = weights[PIXELS * digit + j] / (limit || 1);
-          const end = weight > 0 ? ends.for : ends.against;
-          for (let c = 0; c < 3; c++) image.data[4 * j + c] = ends.zero[c] + Math.abs(weight) * (end[c] - ends.zero[c]);
+        of(weights, digit).forEach((weight, j) => {
+          const share = Math.abs(weight) / (limit || 1);
+          const end = weight > 0 ? pro : against;
+          for (let c = 0; c < 3; c++) {
+            image.data[4 * j + c] = zero[c] + share * (end[c] - zero[c]);
+          }
           image.data[4 * j + 3] = 255;
-        }
+        });
         context.putImageData(image, 0, 0);
       });
       const size = limit < 10 && limit > 0 ? limit.toPrecision(2) : limit.toFixed(0);
-      const [against, zero, pro] = [ends.against, ends.zero, ends.for].map((c) => `rgb(${c})`);
+      const colours = [against, zero, pro].map((c) => `rgb(${c})`).join(", ");
+      const style = `background: linear-gradient(90deg, ${colours})`;
       scale.replaceChildren(
-        lab.make("span", {}, `against: ${limit ? "−" : ""}${size}`),
-        lab.make("span", { class: "lab-softmax-bar", style: `background: linear-gradient(90deg, ${against}, ${zero}, ${pro})` }),
-        lab.make("span", {}, `for: ${limit ? "+" : ""}${size}`));
+        make("span", `against: ${limit ? "−" : ""}${size}`),
+        make("span.lab-softmax-bar", { style }),
+        make("span", `for: ${limit ? "+" : ""}${size}`));
     }
 
-    function describe(weights) {
-      pictures.forEach((canvas, digit) => canvas.setAttribute("aria-label",
-        words(digit, weights.subarray(PIXELS * digit, PIXELS * (digit + 1)))));
-    }
-    return { figure, draw, describe };
+    return {
+      figure: make("div",
+        make("div.lab-softmax-templates", pictures.map((canvas, digit) =>
+          make("div", canvas, make("span", { "aria-hidden": "true" }, String(digit))))),
+        scale),
+      draw,
+      describe: (weights) => pictures.forEach((canvas, digit) =>
+        canvas.setAttribute("aria-label", words(digit, of(weights, digit)))),
+    };
   }
 
   /* What a template asks for, in nine regions: a picture's worth in a sentence. */
   function words(digit, template) {
-    const names = ["top", "middle", "bottom"].flatMap((row) => ["left", "centre", "right"].map((column) => `${row} ${column}`));
+    const names = ["top", "middle", "bottom"].flatMap((row) =>
+      ["left", "centre", "right"].map((column) => `${row} ${column}`));
     const sums = new Float64Array(9);
     template.forEach((weight, j) => {
-      const [row, column] = [Math.floor(j / 28), j % 28];
       // The outermost four pixels are paper in nearly every digit.
-      if (Math.min(row, column) < 4 || Math.max(row, column) > 23) return;
-      sums[3 * Math.floor(3 * (row - 4) / 20) + Math.floor(3 * (column - 4) / 20)] += weight;
+      const [row, column] = [Math.floor(j / 28) - 4, j % 28 - 4];
+      if (Math.min(row, column) < 0 || Math.max(row, column) > 19) return;
+      sums[3 * Math.floor(3 * row / 20) + Math.floor(3 * column / 20)] += weight;
     });
-    const best = sums.indexOf(Math.max(...sums)), worst = sums.indexOf(Math.min(...sums));
+    const best = names[sums.indexOf(Math.max(...sums))];
+    const worst = names[sums.indexOf(Math.min(...sums))];
     return best === worst ? `Template of ${digit}: all weights are 0.`
-      : `Template of ${digit}: ink at the ${names[best]} speaks most for it, ink at the ${names[worst]} most against it.`;
+      : `Template of ${digit}: ink at the ${best} speaks most for it, `
+        + `ink at the ${worst} most against it.`;
   }
 
   async function build(root) {
+    const digits = await lab.fetchPart("digits");
     const state = lab.recipe(() => ({})); // the worker's memory
-    const ask = lab.offload(learn, core, await lab.fetchPart("digits"), lab.scaling, state);
+    const ask = lab.offload(learn, core, digits, lab.maths, state);
     let rate = 0.01, batchSize = 32, palette = "colours", until = 0;
     const untrained = await ask({ reset: true });
     let training = untrained; // as the worker last told
 
-    const counted = (count, noun) => `${lab.thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
-    const percent = (accuracy) => `${(100 * accuracy).toFixed(1)}\u00a0%`;
+    const counted = (count, noun) =>
+      `${thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
     const pictures = templates();
     await lab.pause();
     const [costs, drawCosts] = chart("Cost over epochs", [
-      ["training cost", "--lab-blue", null, (point) => point.training],
-      ["held-out cost", "--lab-orange", "6 4", (point) => point.cost],
+      ["training cost", "blue", null, "training"],
+      ["held-out cost", "orange", "6 4", "cost"],
     ], costTicks);
     const [accuracies, drawAccuracies] = chart("Held-out accuracy over epochs",
-      [["held-out accuracy", "--lab-orange", "6 4", (point) => point.accuracy]],
+      [["held-out accuracy", "orange", "6 4", "accuracy"]],
       () => [0, 25, 50, 75, 100].map((n) => [n / 100, `${n} %`]));
 
-    const numbers = {};
-    const table = lab.make("div", { class: "lab-softmax-numbers" }, lab.make("dl", {},
-      ["epochs", "steps", "training cost", "held-out cost", "held-out accuracy"].map((name) =>
-        lab.make("div", {}, lab.make("dt", {}, name), numbers[name] = lab.make("dd")))));
+    const names =
+      ["epochs", "steps", "training cost", "held-out cost", "held-out accuracy"];
+    const numbers = names.map(() => make("dd"));
+    const write = (texts, from) =>
+      texts.forEach((text, k) => { numbers[from + k].textContent = text; });
     const status = lab.status();
 
     let shown = -1; // the steps after which the charts' last point was measured
     function draw() {
       const { points, weights, time, steps } = training, last = points.at(-1);
-      numbers.epochs.textContent = time.toFixed(2);
-      numbers.steps.textContent = lab.thousands(steps);
+      write([time.toFixed(2), thousands(steps)], 0);
       pictures.draw(weights, palette);
       if (last.steps === shown) return;
       shown = last.steps;
-      numbers["training cost"].textContent = last.training === null ? "–" : last.training.toFixed(3);
-      numbers["held-out cost"].textContent = last.cost.toFixed(3);
-      numbers["held-out accuracy"].textContent = percent(last.accuracy);
-      drawCosts(points, `Held-out cost now ${last.cost.toFixed(3)} nats.`);
-      drawAccuracies(points, `Now ${percent(last.accuracy)}.`);
+      const cost = last.cost.toFixed(3), accuracy = percent(last.accuracy);
+      write([last.training?.toFixed(3) ?? "–", cost, accuracy], 2);
+      drawCosts(points, `Held-out cost now ${cost} nats.`);
+      drawAccuracies(points, `Now ${accuracy}.`);
     }
 
     /* What is said and described only when training rests, not in each frame. */
@@ -320,22 +322,25 @@
       if (motion.running) return; // goes on already
       draw();
       pictures.describe(training.weights);
-      const { points, steps, epoch, sizes } = training, last = points.at(-1);
-      const [total, held] = sizes.map(lab.thousands);
+      const { points, steps, epoch, sizes } = training;
+      const { right, accuracy, cost } = points.at(-1);
+      const [total, held] = sizes.map(thousands);
       status.textContent = steps === 0
-        ? `All weights are 0. ${total} digits to learn from, ${held} held out to judge by.`
-        : `After ${counted(steps, "step")}, ${counted(epoch, "complete epoch")}: ${last.right} of ${held} `
-          + `held-out digits are read right, ${percent(last.accuracy)}; the cost on them is ${last.cost.toFixed(3)} nats.`;
+        ? `All weights are 0. ${total} digits to learn from, `
+          + `${held} held out to judge by.`
+        : `After ${counted(steps, "step")}, ${counted(epoch, "complete epoch")}: `
+          + `${right} of ${held} held-out digits are read right, ${percent(accuracy)}; `
+          + `the cost on them is ${cost.toFixed(3)} nats.`;
     }
 
     /* Where motion is not wanted, the pictures change only when training rests. */
     let before = 0, learning = false;
     const motion = lab.animation(root, async (time) => {
-      if (!motion.running || learning) return; // this frame was asked for before the pause
-      const digits = lab.still.matches ? 2000 : PACE * Math.min(time - before, 50);
+      if (!motion.running || learning) return; // asked for before the pause
+      const due = lab.still.matches ? 2000 : PACE * Math.min(time - before, 50);
       before = time;
       learning = true;
-      const told = await ask({ digits, until, batchSize, rate });
+      const told = await ask({ digits: due, until, batchSize, rate });
       learning = false;
       if (!motion.running) return;
       training = told;
@@ -350,23 +355,27 @@
       motion.start();
     }
 
-    const run = lab.button("Run", () => motion.running ? rest() : trainUntil(training.epoch + STRETCH));
+    const run = button("Run", () =>
+      motion.running ? rest() : trainUntil(training.epoch + STRETCH));
+    const steps = (text, values, value, change) => slider(text, {
+      min: 0, max: values.length - 1, step: 1, value: values.indexOf(value),
+      show: (k) => String(values[k]),
+    }, (k) => change(values[k]));
     root.append(
-      lab.make("div", { class: "lab-row" }, run,
-        lab.button("One step", () => rest({ digits: 1 })),
-        lab.button("One epoch", () => trainUntil(training.epoch + 1)),
-        lab.button("Reset", () => rest({ reset: true }))),
-      lab.make("div", { class: "lab-row" },
-        lab.slider("Learning rate", {
-          min: 0, max: RATES.length - 1, step: 1, value: RATES.indexOf(rate), show: (k) => String(RATES[k]),
-        }, (k) => { rate = RATES[k]; }),
-        lab.slider("Batch size", {
-          min: 0, max: 9, step: 1, value: Math.log2(batchSize), show: (k) => String(2 ** k),
-        }, (k) => { batchSize = 2 ** k; }),
-        lab.choice("Templates in", [["colours", "red for, blue against"], ["greys", "black for, white against"]], palette,
-          (name) => { palette = name; draw(); })),
-      pictures.figure, table,
-      lab.make("div", { class: "lab-plots" }, costs, accuracies),
+      make("div.lab-row", run,
+        button("One step", () => rest({ digits: 1 })),
+        button("One epoch", () => trainUntil(training.epoch + 1)),
+        button("Reset", () => rest({ reset: true }))),
+      make("div.lab-row",
+        steps("Learning rate", RATES, rate, (value) => { rate = value; }),
+        steps("Batch size", SIZES, batchSize, (value) => { batchSize = value; }),
+        lab.choice("Templates in", [
+          ["colours", "red for, blue against"], ["greys", "black for, white against"],
+        ], palette, (name) => { palette = name; draw(); })),
+      pictures.figure,
+      make("div.lab-softmax-numbers", make("dl", names.map((name, k) =>
+        make("div", make("dt", name), numbers[k])))),
+      make("div.lab-plots", costs, accuracies),
       status);
     await lab.pause();
     await rest();

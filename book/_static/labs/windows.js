@@ -22,100 +22,117 @@
   }
 
   /* A number as people write it: at most so many decimals, and a true minus sign. */
-  function show(number, decimals = 3) {
-    const text = String(Number(number.toFixed(decimals)) || 0);
-    return text.replace("-", "−");
-  }
+  const show = (number, decimals = 3) =>
+    String(Number(number.toFixed(decimals)) || 0).replace("-", "−");
 
   /* A number as the next part of a sum: + 1 or − 1. */
   const added = (number) => `${number < 0 ? "−" : "+"} ${show(Math.abs(number))}`;
 
+  /* Do something with each cell of a table, or each number of a map. */
+  const each = (rows, act) =>
+    rows.forEach((row, r) => row.forEach((cell, c) => act(cell, r, c)));
+
+  /* What both labs are made of. `take` takes an input, by its name. */
+  function bench(root, figure, take, ...choices) {
+    const parts = { status: lab.status() };
+    for (const [name, kind] of Object.entries({
+      fields: "div.lab-row.lab-sizes", formula: "p.lab-formula", work: "div",
+      hints: "div.lab-hints", equation: "p.lab-equation",
+    })) parts[name] = make(kind);
+    const { fields, formula, work, status } = parts;
+    const others = Object.keys(digits).map((label) => [label, `a digit ${label}`]);
+    const input = lab.choice("input", [["figure", figure], ...others], "figure", take);
+    root.append(
+      make("div.lab-row", input, choices,
+        button("Reset all numbers", () => take(input.children[1].value))),
+      fields, formula, work, status);
+    /* Show how many windows fit; say so when none does. */
+    parts.fits = (symbols, numbers, O, sentence) => {
+      formula.textContent = `O = ⌊${symbols}⌋ + 1 = ⌊${numbers}⌋ + 1 = ${show(O)}`;
+      work.hidden = O < 1;
+      if (O < 1) status.textContent = `No window fits: ${sentence}`;
+      return O >= 1;
+    };
+    return parts;
+  }
+
   /* A table of texts or elements, with a frame that `look` lays around some of them
-     (`chars` says how wide the elements are).
+     (`chars` says how wide the elements are); `ink` are grey levels, 0 to 9, behind it.
      With `choose`, it is a grid: the arrow keys or a press choose a cell. */
-  function table(caption, contents, { chars, choose } = {}) {
+  function table(caption, contents, { chars, choose, ink } = {}) {
     const cells = contents.map((row) => row.map((content) =>
       make("td", { class: content === "0" && "lab-zero" }, content)));
     const [rows, columns] = [cells.length, cells[0].length];
     chars ??= Math.max(...contents.flat().map((text) => text.length));
-    const frame = make("span", { class: "lab-frame", hidden: "" });
-    const scroller = make("div", { class: "lab-scroller" }, make("div", {},
+    const frame = make("span.lab-frame", { hidden: "" });
+    const scroller = make("div.lab-scroller", make("div",
       make("table", { "aria-label": caption, role: choose ? "grid" : null },
-        make("tbody", {}, cells.map((row) => make("tr", {}, row)))), frame));
-    const element = make("figure",
-      { class: "lab-numbers", style: `--columns: ${columns}; --chars: ${chars}` },
+        make("tbody", cells.map((row) => make("tr", row)))), frame));
+    const element = make("figure.lab-numbers",
+      { style: `--columns: ${columns}; --chars: ${chars}` },
       make("figcaption", { "aria-hidden": "true" }, caption), scroller);
     // What must be scrolled must be reached with the keyboard; a grid is, by its cells.
     let wide = false;
     new ResizeObserver(() => {
       wide = scroller.scrollWidth > scroller.clientWidth;
-      scroller.toggleAttribute("tabindex", wide && !choose);
       if (wide && !choose) scroller.tabIndex = 0;
+      else scroller.removeAttribute("tabindex");
     }).observe(scroller);
+    each(ink || [], (n, r, c) => cells[r][c].style.setProperty("--ink", `${3 * n}%`));
 
-    const inside = (r, c, top, left, size) =>
-      r >= top && r < top + size && c >= left && c < left + size;
     function look(top, left, size) {
       frame.hidden = size === 0;
-      for (const [side, part] of [["top", top / rows], ["left", left / columns],
-        ["height", size / rows], ["width", size / columns]]) {
-        frame.style[side] = `${100 * part}%`;
-      }
+      const percent = (part, whole) => `${100 * part / whole}%`;
+      Object.assign(frame.style, {
+        top: percent(top, rows), height: percent(size, rows),
+        left: percent(left, columns), width: percent(size, columns),
+      });
       if (wide) { // keep the frame in view
         const middle = scroller.scrollWidth * (left + size / 2) / columns;
         scroller.scrollLeft = middle - scroller.clientWidth / 2;
       }
-      cells.forEach((row, r) => row.forEach((cell, c) => {
-        const seen = inside(r, c, top, left, size);
+      each(cells, (cell, r, c) => {
+        const seen = r >= top && r < top + size && c >= left && c < left + size;
         if (seen) cell.setAttribute("aria-current", "true");
         else cell.removeAttribute("aria-current");
         if (choose) cell.tabIndex = seen ? 0 : -1;
-      }));
+      });
     }
-    if (choose) {
-      const moves = {
-        ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
-        Home: [0, -columns], End: [0, columns],
-      };
-      cells.forEach((row, r) => row.forEach((cell, c) => {
-        cell.addEventListener("click", () => choose(r, c));
-        cell.addEventListener("keydown", (event) => {
-          const move = moves[event.key];
-          if (!move || event.ctrlKey || event.altKey || event.metaKey) return;
-          event.preventDefault();
-          const to = [r + move[0], c + move[1]].map((n, axis) =>
-            Math.min(Math.max(n, 0), [rows, columns][axis] - 1));
-          choose(...to);
-          cells[to[0]][to[1]].focus();
-        });
-      }));
-    }
+    const moves = {
+      ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+      Home: [0, -columns], End: [0, columns],
+    };
+    if (choose) each(cells, (cell, r, c) => {
+      cell.addEventListener("click", () => choose(r, c));
+      cell.addEventListener("keydown", (event) => {
+        const move = moves[event.key];
+        if (!move || event.ctrlKey || event.altKey || event.metaKey) return;
+        event.preventDefault();
+        const row = Math.min(Math.max(r + move[0], 0), rows - 1);
+        const column = Math.min(Math.max(c + move[1], 0), columns - 1);
+        choose(row, column);
+        cells[row][column].focus();
+      });
+    });
     return { element, cells, look };
   }
 
   /* A field for one number of a table. It is named for the ear; what it says about
      nonsense goes into `hints`, below the table. */
-  function entry(name, options, hints, change) {
-    const field = lab.field(name, { ...options, value: show(options.value) }, change);
+  function entry(name, value, hints, change) {
+    const field = lab.field(name, { min: -99, max: 99, value: show(value) }, change);
     const [, input, hint] = field.children;
     input.setAttribute("aria-label", name);
     hints.append(hint);
     return input;
   }
 
-  /* Buttons that go through the places 0 … count - 1, and `show` what is at one, so many
-     `perSecond`. Nothing moves by itself for readers who have asked their system for less
-     motion. */
+  /* Buttons that go through the places 0 … count - 1, and `show` what is at one.
+     Nothing moves by itself for readers who have asked for less motion. */
   function player(root, show) {
-    const steps = { at: 0, count: 0, go, stop, get playing() { return motion.running; } };
-    let perSecond = 2, before = 0;
-    steps.pace = (number) => {
-      const input = speed.querySelector("input");
-      input.value = number;
-      input.dispatchEvent(new Event("input"));
-    };
+    let pace = 2, before = 0;
     const motion = lab.animation(root, (time) => {
-      if (time - before < 1000 / perSecond) return;
+      if (time - before < 1000 / pace) return;
       before = time;
       if (steps.at + 1 < steps.count) move(steps.at + 1);
       else go(steps.at);
@@ -148,19 +165,24 @@
     const back = button("Step back", () => go(steps.at - 1));
     const forward = button("Step forward", () => go(steps.at + 1));
     const speed = slider("speed",
-      { min: 1, max: 30, step: 1, value: perSecond, show: (n) => `${n} a second` },
-      (n) => { perSecond = n; });
-    const note = make("span", {}, "Your system asks for less motion: go step by step.");
-    const ask = () => {
+      { min: 1, max: 30, step: 1, value: pace, show: (n) => `${n} a second` },
+      (n) => { pace = n; });
+    const note = make("span", "Your system asks for less motion: go step by step.");
+    const steps = {
+      at: 0, count: 0, go, stop,
+      controls: make("div.lab-row", play, back, forward, first, speed, note),
+      get playing() { return motion.running; },
+      pace: (number) => lab.move(speed.children[1], number),
+    };
+    function ask() {
       stop();
       play.hidden = speed.hidden = lab.still.matches;
       note.hidden = !lab.still.matches;
-    };
+    }
     lab.still.addEventListener("change", ask);
-    steps.controls = make("div", { class: "lab-row" }, play, back, forward, first, speed, note);
     ask();
     return steps;
   }
 
-  lab.define("windows", { digits, show, added, table, entry, player });
+  lab.define("windows", { digits, show, added, each, bench, table, entry, player });
 }
