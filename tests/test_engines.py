@@ -1,7 +1,7 @@
-"""Every lab in Chromium, Firefox and WebKit, on a wide screen and on a phone's.
+"""Every lab in Firefox and WebKit, on a wide screen and on a phone's.
 
-Firefox and WebKit are driven by selenium, where they are installed; their windows do
-not get as narrow as a phone, so that a frame of its width stands in.
+(In Chromium, the tests of each lab use it.) They are driven by selenium, where they are
+installed; their windows do not get as narrow as a phone, so the lab is in a frame.
 """
 
 import glob
@@ -15,132 +15,47 @@ import time
 from pathlib import Path
 
 import pytest
-from test_labs import LABS
+from test_labs import LABS, PLACES, SPILLED
 
-WIDTHS = {"wide": 1280, "phone": 390}
-ERRORS = """<script>addEventListener("error",
-  ({ message }) => (window.failed ??= []).push(message));</script>"""
+webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.common.exceptions import WebDriverException  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
 PAGE = f"""<!doctype html><html lang="en"><head><title>A lab</title>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">{ERRORS}
+<meta charset="utf-8"><script>addEventListener("error",
+  ({{ message }}) => (window.failed ??= []).push(message));</script>
 <script src="{LABS.as_uri()}/lab.js" defer></script></head>
 <body><div data-lab="NAME">A figure.</div></body>"""
-FRAME = """<!doctype html><html lang="en"><head><title>A phone</title></head>
-<body style="margin: 0"><iframe title="A lab" src="NAME.html" width="390" height="860"
+FRAME = """<!doctype html><html lang="en"><head><title>A screen</title></head>
+<body style="margin: 0"><iframe title="A lab" src="NAME.html" height="860"
 style="border: 0"></iframe></body>"""
 # A button by its words, anything else by its selector.
 FIND = """const target = [...document.querySelectorAll(".lab button")]
   .find(({ textContent }) => textContent === arguments[0])
-  ?? document.querySelector(arguments[0]);"""
-# What one does, and what the lab then says: press a button, or draw downwards on a pad
-# or a plot, at this part of its width (on the plot that is where a is 2).
+  ?? document.querySelector(arguments[0]);
+target.scrollIntoView({ block: "center", behavior: "instant" });
+target.focus();"""
+BOX = """const { left, top, width, height } = target.getBoundingClientRect();
+return [left, top, width, height];"""
+ONE = [Keys.ESCAPE, " ", *12 * [Keys.DOWN], " "]
+RIGHT, FORTH = Keys.RIGHT, "Step forward"
+AT_2 = (30 + 262 * 8 / 12) / 300  # of the plot's width
+# What one draws on, downwards, at this part of its width, or else clicks, and what the
+# lab then says; the same by keys. In a lab not named here, its first button is used.
 USES = {
-    "draw": (0.5, "LeNet reads 1"),
-    "softmax": ("One step", "After 1 step"),
-    "scores": ("All equal", "has probability 0.10"),
-    "activations": ((30 + 262 * 8 / 12) / 300, "f(2.0) ="),
-    "convolution": ("Step forward", "Output 2 of"),
-    "pooling": ("Step forward", "Window 2 of"),
+    "draw": (".lab-draw-pad", 0.5, "LeNet reads 1", ".lab-draw-pad", ONE, "Pen up"),
+    "softmax": ("One step", None, "After 1 step", "One step", [" "], "After 2 steps"),
+    "scores": ("All equal", None, "probability 0.10", "Sure of 3", [" "], "3 is the"),
+    "activations": (".lab svg", AT_2, "f(2.0)", "[type=range]", [RIGHT], "f(2.1)"),
+    "convolution": (FORTH, None, "Output 2 of", "Step back", [" "], "Output 1 of"),
+    "pooling": (FORTH, None, "Window 2 of", "Step back", [" "], "Window 1 of"),
 }
-
-
-# The same by keys: what has the focus, what is pressed, and what the lab then says.
-KEYS = {
-    "draw": (".lab-draw-pad", ["Escape", " ", *12 * ["ArrowDown"], " "], "Pen up"),
-    "softmax": ("One step", ["Enter"], "After 2 steps"),
-    "scores": ("Sure of 3", ["Enter"], "3 is the most probable digit"),
-    "activations": (".lab [type=range]", ["ArrowRight"], "f(2.1) ="),
-    "convolution": ("Step forward", ["Enter"], "Output 3 of"),
-    "pooling": ("Step forward", ["Enter"], "Window 3 of"),
-}
-
-
-class Playwright:
-    """Chromium, by the browser that the other tests use."""
-
-    def __init__(self, browser):
-        self.browser, self.page = browser, None
-
-    def open(self, path, width):
-        """Open the page in a window of this width."""
-        self.page = self.browser.new_page(viewport={"width": width, "height": 900})
-        self.page.goto(path.as_uri())
-
-    def run(self, script, *arguments):
-        """Return what a function's body returns in the page."""
-        body = f"(given) => (function () {{ {script} }}).apply(null, given)"
-        return self.page.evaluate(body, list(arguments))
-
-    def stroke(self, x, y, height):
-        """Draw downwards with the mouse."""
-        self.page.mouse.move(x, y)
-        self.page.mouse.down()
-        self.page.mouse.move(x, y + height, steps=8)
-        self.page.mouse.up()
-
-    def press(self, keys):
-        """Press keys, one after the other."""
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def close(self):
-        """Close the page; the browser stays."""
-        if self.page:
-            self.page.close()
-
-
-class Selenium:
-    """Firefox or WebKit."""
-
-    def __init__(self, driver):
-        self.driver = driver
-
-    def open(self, path, width):
-        """Open the page in a window of this width, or in such a frame."""
-        if width < 600:
-            frame = path.with_name(f"frame-{path.name}")
-            frame.write_text(FRAME.replace("NAME", path.stem), "utf-8")
-            path = frame
-        self.driver.set_window_size(1280, 900)
-        self.driver.get(path.as_uri())
-        if width < 600:
-            self.driver.switch_to.frame(0)
-
-    def run(self, script, *arguments):
-        """Return what a function's body returns in the page."""
-        return self.driver.execute_script(script, *arguments)
-
-    def stroke(self, x, y, height):
-        """Draw downwards with the mouse."""
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        actions = ActionChains(self.driver, duration=50).w3c_actions
-        places = [(round(x), round(y + height * part / 8)) for part in range(9)]
-        actions.pointer_action.move_to_location(*places[0]).pointer_down()
-        for place in places:
-            actions.pointer_action.move_to_location(*place)
-        actions.pointer_action.pointer_up()
-        actions.perform()
-
-    def press(self, keys):
-        """Press keys, one after the other."""
-        from selenium.webdriver.common.action_chains import ActionChains
-        from selenium.webdriver.common.keys import Keys
-
-        names = {"ArrowDown": "DOWN", "ArrowRight": "RIGHT"}
-        for key in keys:
-            known = getattr(Keys, names.get(key, key.upper()), key)
-            ActionChains(self.driver, duration=50).send_keys(known).perform()
-
-    def close(self):
-        """Leave the frame."""
-        self.driver.switch_to.default_content()
+ANY = (".lab button", None, "", ".lab button", [" "], "")
 
 
 def start(browser, options, service):
     """Start a browser, if this machine can."""
-    from selenium.common.exceptions import WebDriverException
-
     try:
         return browser(options=options, service=service)
     except WebDriverException as error:
@@ -163,7 +78,6 @@ def packed_geckodriver(tmp_path_factory):
 @pytest.fixture(scope="module")
 def firefox(tmp_path_factory):
     """Start Firefox without a window."""
-    webdriver = pytest.importorskip("selenium.webdriver")
     path = shutil.which("firefox-esr") or shutil.which("firefox")
     driver_path = shutil.which("geckodriver") or packed_geckodriver(tmp_path_factory)
     if not (path and driver_path):
@@ -172,19 +86,13 @@ def firefox(tmp_path_factory):
     options.binary_location = path
     options.add_argument("-headless")
     service = webdriver.FirefoxService(str(driver_path))
-    driver = start(webdriver.Firefox, options, service)
-    yield Selenium(driver)
-    driver.quit()
+    with start(webdriver.Firefox, options, service) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
 def webkit():
     """Start WebKit's small browser on a screen that nobody sees."""
-    pytest.importorskip("selenium")
-    from selenium.webdriver import WebKitGTK
-    from selenium.webdriver.webkitgtk.options import Options
-    from selenium.webdriver.webkitgtk.service import Service
-
     driver_path, screen = shutil.which("WebKitWebDriver"), shutil.which("Xvfb")
     browsers = glob.glob("/usr/lib/*/webkit2gtk-4*/MiniBrowser")
     if not (driver_path and screen and browsers):
@@ -197,83 +105,88 @@ def webkit():
     os.close(tell)
     with os.fdopen(ready) as number:
         display = f":{number.readline().strip()}"
-    options = Options()
+    options = webdriver.WebKitGTKOptions()
     options.binary_location = browsers[0]
     options.add_argument("--automation")
     environment = os.environ | {"DISPLAY": display}
-    service = Service(driver_path, env=environment)
+    service = webdriver.webkitgtk.service.Service(driver_path, env=environment)
     try:
-        driver = start(WebKitGTK, options, service)
-        yield Selenium(driver)
-        driver.quit()
+        with start(webdriver.WebKitGTK, options, service) as driver:
+            yield driver
     finally:
         server.terminate()
         server.wait()
 
 
-@pytest.fixture(params=["chromium", "firefox", "webkit"])
-def engine(request):
-    """Open pages in one of the three engines."""
-    if request.param == "chromium":
-        engine = Playwright(request.getfixturevalue("browser"))
-    else:
-        engine = request.getfixturevalue(request.param)
-    yield engine
-    engine.close()
-
-
-def wait(engine, script, *arguments, seconds=30):
-    """Wait until a script returns something true; return that."""
+def wait(driver, script, *arguments, seconds=30):
+    """Wait until a script returns something true."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = engine.run(script, *arguments)
-        if found:
-            return found
+    while not driver.execute_script(script, *arguments):
+        said = driver.execute_script("return document.body.innerText.slice(0, 2000)")
+        assert time.monotonic() < end, (script, arguments, said)
         time.sleep(0.1)
-    said = engine.run("return document.body.innerText.slice(0, 2000)")
-    pytest.fail(f"nothing came of {script!r} {arguments}: {said}")
 
 
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-@pytest.mark.parametrize("name", USES)
-def test_lab(engine, tmp_path, name, width):
-    path = tmp_path / f"{name}.html"
-    path.write_text(PAGE.replace("NAME", name), "utf-8")
-    engine.open(path, width)
-    wait(engine, "return !!document.querySelector('[data-lab] > section.lab')")
-
-    # Nothing is wider than the page, and no two plots or pads lie over each other.
-    broader = "return document.documentElement.scrollWidth - innerWidth"
-    assert engine.run(broader) <= 0
-    assert not engine.run(
-        """const boxes = [...document.querySelectorAll(".lab svg:not(svg svg), canvas")]
-          .map((element) => element.getBoundingClientRect())
-          .filter(({ width, height }) => width && height);
-        return boxes.flatMap((a, k) => boxes.slice(k + 1).filter((b) =>
-          Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
-          Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1).map((b) =>
-          [a.left, a.top, a.width, a.height, b.left, b.top, b.width, b.height]));"""
+def resize(driver, width):
+    """Make the frame that wide, and be in it."""
+    driver.switch_to.default_content()
+    driver.execute_script(
+        "document.querySelector('iframe').width = arguments[0]", width
     )
+    driver.switch_to.frame(0)
+    wait(driver, "return innerWidth === arguments[0]", width)
 
-    what, answer = USES[name]
-    if isinstance(what, str):
-        engine.run(f"{FIND} target.click();", what)
-    else:
-        left, top, wide, high = engine.run(
-            FIND
-            + """target.scrollIntoView({ block: "center", behavior: "instant" });
-            const { left, top, width, height } = target.getBoundingClientRect();
-            return [left, top, width, height];""",
-            ".lab-draw-pad" if name == "draw" else ".lab svg",
-        )
-        engine.stroke(left + what * wide, top + 0.2 * high, 0.6 * high)
+
+def click_margin(driver):
+    """Have no part of a lab under the pointer, and its frame get what keys say."""
+    actions = ActionChains(driver).w3c_actions
+    actions.pointer_action.move_to_location(3, 3).pointer_down().pointer_up()
+    actions.perform()
+
+
+def stroke(driver, what, place):
+    """Draw downwards with the mouse; without a place, click."""
+    if place is None:
+        return driver.execute_script(f"{FIND} target.click();", what)
+    left, top, width, height = driver.execute_script(FIND + BOX, what)
+    actions = ActionChains(driver, duration=50).w3c_actions
+    x, down = round(left + place * width), [top + height * k / 10 for k in range(2, 9)]
+    actions.pointer_action.move_to_location(x, round(down[0])).pointer_down()
+    for y in down:
+        actions.pointer_action.move_to_location(x, round(y))
+    actions.pointer_action.pointer_up()
+    actions.perform()
+
+
+def type_into(driver, what, keys):
+    """Press keys, one after the other, where the focus then is."""
+    driver.execute_script(FIND, what)
+    for key in keys:
+        ActionChains(driver, duration=50).send_keys(key).perform()
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("engine", ["firefox", "webkit"])
+def test_lab(request, tmp_path, engine, name):
+    driver = request.getfixturevalue(engine)
+    (tmp_path / f"{name}.html").write_text(PAGE.replace("NAME", name), "utf-8")
+    (tmp_path / "frame.html").write_text(FRAME.replace("NAME", name), "utf-8")
+    driver.set_window_size(1350, 900)
+    click_margin(driver)
+    driver.get((tmp_path / "frame.html").as_uri())
+    drawn, place, answer, pressed, keys, next_answer = USES.get(name, ANY)
     says = "return document.querySelector('.lab').innerText.includes(arguments[0])"
-    wait(engine, says, answer)
-
-    what, keys, answer = KEYS[name]
-    if isinstance(USES[name][0], str):
-        engine.stroke(3, 3, 0)  # keys go to the frame that was clicked
-    engine.run(f"{FIND} target.focus();", what)
-    engine.press(keys)
-    wait(engine, says, answer)
-    assert engine.run("return window.failed ?? []") == []
+    for width, use in (1280, stroke), (390, type_into):
+        resize(driver, width)
+        wait(driver, "return !!document.querySelector('[data-lab] > section.lab')")
+        assert driver.execute_script(SPILLED) == []
+        if place is None:
+            click_margin(driver)
+        if use is stroke:
+            stroke(driver, drawn, place)
+            wait(driver, says, answer)
+        else:
+            type_into(driver, pressed, keys)
+            wait(driver, says, next_answer)
+        assert driver.execute_script(SPILLED) == []
+    assert driver.execute_script("return window.failed ?? []") == []

@@ -1,13 +1,12 @@
 """A chapter in a real JupyterLab: run all, watch it learn, stop, run on, run again."""
 
 import importlib.util
+import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -26,7 +25,6 @@ WATCH = """cell => {
   };
   look();
 }"""
-
 # No cell waits or runs any more. (The kernel is idle for a moment after each.)
 DONE = """() => [...document.querySelectorAll(".jp-InputPrompt")].every(
   prompt => prompt.textContent != "[*]:"
@@ -61,9 +59,6 @@ def jupyter(chapter, tmp_path):
     """Start JupyterLab in the chapter's folder; give the address of the chapter."""
     if importlib.util.find_spec("jupyterlab") is None:
         pytest.skip("JupyterLab is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     # Nobody's settings but the defaults are read, and nobody's files are written.
     environment = os.environ | {
         "JUPYTER_NO_CONFIG": "1",
@@ -72,52 +67,47 @@ def jupyter(chapter, tmp_path):
         "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
         "IPYTHONDIR": str(tmp_path / "ipython"),
     }
-    options = {
-        "IdentityProvider.token": "secret",
-        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-        "LabApp.news_url": None,
-        "ServerApp.ip": "127.0.0.1",
-        "ServerApp.port": port,
-        "ServerApp.port_retries": 0,
-        "ServerApp.root_dir": chapter.parent,
-    }
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
-    command += [f"--{name}={value}" for name, value in options.items()]
-    log = tmp_path / "log"
+    command += [
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.port=0",
+        "--LabApp.news_url=None",
+    ]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    log, deadline = tmp_path / "log", time.monotonic() + 60
     with log.open("wb") as file:
         server = subprocess.Popen(
-            command, env=environment, stdout=file, stderr=subprocess.STDOUT
-        )
+            command, cwd=chapter.parent, env=environment,
+            stdout=file, stderr=subprocess.STDOUT,
+        )  # fmt: skip
     try:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/api/status?token=secret")
-                break
-            except OSError:
-                assert server.poll() is None, log.read_text("utf-8", "replace")
-                assert time.monotonic() < deadline, log.read_text("utf-8", "replace")
-                time.sleep(0.1)
-        yield f"{address}/lab/tree/{chapter.name}?token=secret"
+        while not (told := [*tmp_path.glob("runtime/jpserver-*.json")]):
+            running = server.poll() is None and time.monotonic() < deadline
+            assert running, log.read_text("utf-8", "replace")
+            time.sleep(0.1)
+        about = json.loads(told[0].read_text("utf-8"))
+        yield f"{about['url']}lab/tree/{chapter.name}?token={about['token']}"
     finally:
         server.terminate()  # and with it, its kernel
         server.wait(timeout=60)
 
 
-def stop(page, training):
-    """Interrupt the training run, and wait until nothing runs any more."""
+def stop(page, chapter, training):
+    """Interrupt the training, wait until nothing runs, and save.
+
+    Gives the cells of code, the place of the one that trained, and what it has put out.
+    """
     page.get_by_role("button", name="Interrupt the kernel").click()
     training.get_by_text("was interrupted").wait_for()
     page.wait_for_function(DONE)
-
-
-def save(page, chapter):
-    """Save the chapter; give its cells of code."""
     page.keyboard.press("Control+s")
     page.locator(".jp-mod-dirty").wait_for(state="detached")
     cells = nbformat.read(chapter, as_version=4).cells
-    return [cell for cell in cells if cell.cell_type == "code"]
+    cells = [cell for cell in cells if cell.cell_type == "code"]
+    [at] = [i for i, cell in enumerate(cells) if "[plotter, " in cell.source]
+    outputs = {output.get("name", "plot"): output for output in cells[at].outputs}
+    assert len([output for output in cells[at].outputs if "data" in output]) == 1
+    return cells, at, outputs
 
 
 def test_run_all_watch_stop_run_on_and_run_again(jupyter, chapter, page):
@@ -141,12 +131,9 @@ def test_run_all_watch_stop_run_on_and_run_again(jupyter, chapter, page):
     assert {picture["height"] for [picture] in seen} == {400}
 
     # Stop: it ends with what it has, and the chapter goes on with that.
-    stop(page, training)
-    cells = save(page, chapter)
+    cells, at, said = stop(page, chapter, training)
     assert [cell.execution_count for cell in cells] == [*range(1, len(cells) + 1)]
     assert all(out.output_type != "error" for cell in cells for out in cell.outputs)
-    [stopped] = [i for i, cell in enumerate(cells) if "[plotter, " in cell.source]
-    said = {out.get("name", "plot"): out for out in cells[stopped].outputs}
     assert said.keys() == {"plot", "stdout", "stderr"}
     epochs = len(re.findall("^epoch .* ended", said["stdout"].text, re.M))
     warning = r"was interrupted after (\d+) of 100 epochs"
@@ -154,7 +141,7 @@ def test_run_all_watch_stop_run_on_and_run_again(jupyter, chapter, page):
     # The click may come while an epoch that is finished is still being drawn.
     assert 8 < epochs <= finished <= epochs + 1 < 100
     assert "validation cost 0." in said["plot"].metadata["image/png"]["alt"]
-    assert "best epoch: " in cells[stopped + 1].outputs[0].text
+    assert "best epoch: " in cells[at + 1].outputs[0].text
 
     # Run the cell again: one picture, of the new run alone.
     training.locator(".cm-content").click()
@@ -162,11 +149,7 @@ def test_run_all_watch_stop_run_on_and_run_again(jupyter, chapter, page):
     training.get_by_text("was interrupted").wait_for(state="detached")
     training.get_by_text("epoch 2 ended").wait_for()
     assert training.locator(".jp-OutputArea img").count() == 1
-    stop(page, training)
-    [again] = [cell for cell in save(page, chapter) if "[plotter, " in cell.source]
-    said = {out.get("name", "plot"): out for out in again.outputs}
-    pictures = [out for out in again.outputs if "data" in out]
-    assert len(pictures) == 1 and training.locator(".jp-OutputArea img").count() == 1
+    *_, said = stop(page, chapter, training)
     fewer = len(re.findall("^epoch .* ended", said["stdout"].text, re.M))
     assert fewer > 2
     last = r"validation cost .* at step ([\d,]+)$"

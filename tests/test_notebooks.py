@@ -8,18 +8,23 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 
 from tools.execute import TAGS, clean
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SKELETON = ["Summary", "Exercises", "Further reading"]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-ADDRESS = PROJECT["urls"]["Repository"]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+FILES = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+NOTEBOOKS = [ROOT / f"{file}.ipynb" for file in FILES if "notebooks/" in file]
+TOML = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+ADDRESS = TOML["project"]["urls"]["Repository"]
 COLAB = "https://colab.research.google.com"
 TRAINING = {"02_softmax_regression", "03_multilayer_perceptron", "07_lenet"}
 
-pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
 
 
 @pytest.fixture
@@ -27,46 +32,38 @@ def notebook(path):
     return nbformat.read(path, as_version=4)
 
 
+@pytest.fixture
 def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+@pytest.fixture
 def text(notebook):
     """Give the chapter's own words, without the badge."""
     cells = [c for c in notebook.cells if c.metadata.get("tags") != ["remove-cell"]]
     return "\n".join(c.source for c in cells if c.cell_type == "markdown")
 
 
-def test_is_stored_clean(path, notebook):
+def test_is_stored_clean(notebook):
     """Cleaning what is stored changes nothing: no timings, no editor's metadata."""
     assert clean(copy.deepcopy(notebook)) == notebook
     nbformat.validate(notebook)
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    assert all(set(cell.metadata.get("tags", [])) <= TAGS for cell in notebook.cells)
 
 
-def test_ran_from_top_to_bottom_without_errors(path, notebook):
-    assert [cell.execution_count for cell in code(notebook)] == list(
-        range(1, len(code(notebook)) + 1)
-    )
-    for cell in code(notebook):
-        for output in cell.outputs:
-            assert output.output_type != "error"
-            assert output.get("name") != "stderr", output.text
-
-
-def test_ran_on_full_mnist(path, notebook):
-    stored = json.dumps([cell.outputs for cell in code(notebook)])
+def test_ran_on_full_mnist_from_top_to_bottom_without_errors(code):
+    assert [cell.execution_count for cell in code] == [*range(1, len(code) + 1)]
+    for output in (output for cell in code for output in cell.outputs):
+        assert output.output_type != "error"
+        assert output.get("name") != "stderr", output.text
+    stored = json.dumps([cell.outputs for cell in code])
     assert "full MNIST: 55,000 digits to learn from,\\n" in stored
     assert "5,000 to choose with, 10,000 to judge by" in stored
     assert "sample MNIST" not in stored
 
 
-def test_uses_no_other_tags(path, notebook):
-    for cell in notebook.cells:
-        assert set(cell.metadata.get("tags", [])) <= TAGS
-
-
-def test_first_cells(path, notebook):
+def test_first_cells(path, notebook, code):
     """The title and its promise, the badge, the Colab cell, the imports."""
     title, badge, colab, imports = notebook.cells[:4]
     assert re.match(r"# .+\n\n.+", title.source)
@@ -79,55 +76,45 @@ def test_first_cells(path, notebook):
     assert f'address = "{ADDRESS}"' in colab.source
     assert colab.source == nbformat.read(NOTEBOOKS[0], as_version=4).cells[2].source
     assert "from mnist_lesson import" in imports.source
-    for cell in code(notebook)[2:]:
+    for cell in code[2:]:
         assert not re.search(r"^(import|from) ", cell.source, re.M)
 
 
-def test_follows_the_skeleton(path, notebook):
-    headings = re.findall(r"^## (.+)$", text(notebook), re.M)
-    assert headings[-3:] == SKELETON
-    summary = text(notebook).split("## Summary")[1].split("## Exercises")[0]
+def test_follows_the_skeleton(text):
+    headings = re.findall(r"^## (.+)$", text, re.M)
+    assert headings[-3:] == ["Summary", "Exercises", "Further reading"]
+    summary = text.split("## Summary")[1].split("## Exercises")[0]
     assert 3 <= len(re.findall(r"^- ", summary, re.M)) <= 5
-    exercises = re.findall(
-        r"^\*\*(\d)\. (?:Predict|Change|Build)", text(notebook), re.M
-    )
+    exercises = re.findall(r"^\*\*(\d)\. (?:Predict|Change|Build)", text, re.M)
     assert exercises in (["1", "2", "3"], ["1", "2", "3", "4"])
 
 
-def test_reads_well_everywhere(path, notebook):
-    """No MyST syntax, no picture files, no wide code; cells are short."""
-    assert not re.search(r"^:::|^```\{|\{[a-z]+\}`", text(notebook), re.M)
-    assert not re.search(r"!\[|<img", text(notebook))
-    for cell in code(notebook):
+def test_reads_well_everywhere(path, code, text):
+    """No MyST syntax, no picture files, short cells, links that lead somewhere."""
+    assert not re.search(r"^:::|^```\{|\{[a-z]+\}`", text, re.M)
+    assert not re.search(r"!\[|<img", text)
+    for cell in code:
         lines = cell.source.splitlines()
         assert all(len(line) <= 88 for line in lines)
         if not re.match(r"import|try|from", cell.source):
             assert len(lines) <= 15, cell.source
-
-
-def test_links_lead_somewhere(path, notebook):
-    for target in re.findall(r"\]\(([^)]+)\)", text(notebook)):
+        # Each cell that draws says in its metadata what is to be seen.
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert len(cell.metadata.mystnb.image.alt) > 40
+    for target in re.findall(r"\]\(([^)]+)\)", text):
         if target.startswith("https://"):
             assert target.startswith("https://doi.org/"), target
         else:
             assert (path.parent / target.split("#")[0]).resolve().is_file(), target
 
 
-def test_pictures_have_words(path, notebook):
-    """Each cell that draws says in its metadata what is to be seen."""
-    for cell in code(notebook):
-        if any("image/png" in output.get("data", {}) for output in cell.outputs):
-            assert len(cell.metadata.mystnb.image.alt) > 40
-
-
-def test_what_varies_is_asserted_next(path, notebook):
+def test_what_varies_is_asserted_next(path, code):
     """After a cell whose output is not compared, a cell that is comes and asserts."""
-    cells = code(notebook)
-    results = [
-        i for i, c in enumerate(cells) if "test accuracy: " in json.dumps(c.outputs)
-    ]
-    assert results or path.stem not in TRAINING
-    for i in results:
-        assert "nbval-ignore-output" in cells[i].metadata.tags
-        assert "assert test.accuracy >" in cells[i + 1].source
-        assert "nbval-ignore-output" not in cells[i + 1].metadata.get("tags", [])
+    said = ["test accuracy: " in json.dumps(cell.outputs) for cell in code]
+    assert any(said) or path.stem not in TRAINING
+    for cell, following in (
+        (code[i], code[i + 1]) for i, is_ in enumerate(said) if is_
+    ):
+        assert "nbval-ignore-output" in cell.metadata.tags
+        assert "assert test.accuracy >" in following.source
+        assert "nbval-ignore-output" not in following.metadata.get("tags", [])

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import sysconfig
 import time
-import tomllib
 import venv
 from pathlib import Path
 
@@ -27,15 +26,13 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from server import served
+from test_notebooks import ADDRESS, NOTEBOOKS, TOML
 
 from mnist_lesson import DataError, load_mnist
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TOML = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = TOML["project"]
 BOUNDS = dict(line.split(">=") for line in PROJECT["dependencies"])
-ADDRESS = PROJECT["urls"]["Repository"]
 PREINSTALLED = ["matplotlib", "numpy", "pillow", "scipy", "torch"]
 # The oldest kernel that Colab has had together with a Python new enough for us.
 OLD_KERNEL = ["ipykernel==6.17.1", "ipython==7.34.0"]
@@ -62,21 +59,20 @@ def run(*command, **options):
 @pytest.fixture(scope="module")
 def pip(request):
     """Run pip with the true internet, without which there is nothing to rehearse."""
+    stop = pytest.fail if request.config.getoption("--rehearse") else pytest.skip
 
     def pip(python, *arguments):
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         try:
             run(python, "-m", "pip", *arguments, env=environment)
         except subprocess.CalledProcessError as error:
-            sentence = f"pip {arguments[0]} fails (no network?): {error.stderr[-300:]}"
-            must = request.config.getoption("--rehearse")
-            (pytest.fail if must else pytest.skip)(sentence)
+            stop(f"pip {arguments[0]} fails (no network?): {error.stderr[-300:]}")
 
     return pip
 
 
 @pytest.fixture(scope="module")
-def internet(tmp_path_factory, pip):
+def internet(tmp_path_factory, pip, checkout, git):
     """Serve what pip and git may ask for; give the folder and its address."""
     folder = tmp_path_factory.mktemp("internet")
     # Newer versions of what is preinstalled are on offer, and must not be taken.
@@ -88,13 +84,8 @@ def internet(tmp_path_factory, pip):
         (folder / "simple" / name).mkdir(parents=True, exist_ok=True)
         wheel.rename(folder / "simple" / name / wheel.name)
     # The checkout as it is now: what is not committed yet counts, too.
-    git = ["git", "-C", ROOT, f"--git-dir={folder / 'digits.git'}", "--work-tree=."]
-    for setting in "user.name=me", "user.email=me@localhost", "commit.gpgSign=false":
-        git += ["-c", setting]
-    run(*git, "init")
-    run(*git, "add", "--all")
-    run(*git, "commit", "--no-verify", "--message=The checkout")
-    run(*git, "update-server-info")
+    (checkout(repository=True) / ".git").rename(folder / "digits.git")
+    git(folder / "digits.git", "update-server-info")
 
     with served(folder) as address:
         yield folder, address.rstrip("/")
@@ -120,18 +111,15 @@ def machine(request, tmp_path_factory, pip, program, symlink):
     venv.create(folder, with_pip=True)
     pip(folder / "bin" / "python", "install", *wanted)
     site = Path(sysconfig.get_path("purelib", vars={"base": folder}))
+    # So that Colab is noticed.
     (site / "google" / "colab").mkdir(parents=True)
     (site / "google" / "colab" / "__init__.py").touch()
-    (site / "colab.pth").write_text(
-        "import google.colab", "utf-8"
-    )  # so that Colab is noticed
-    start = [f"{folder}/bin/python", "-m", "ipykernel_launcher"]
-    spec = {"argv": [*start, "-f", "{connection_file}"], "display_name": "Colab"}
-    kernel = folder / "share" / "jupyter" / "kernels" / "colab"
-    kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text(
-        json.dumps(spec | {"language": "python"}), "utf-8"
-    )
+    (site / "colab.pth").write_text("import google.colab", "utf-8")
+    start = [f"{folder}/bin/python", "-m", "ipykernel_launcher", "-f"]
+    spec = {"argv": [*start, "{connection_file}"], "display_name": "Colab"}
+    kernel = folder / "share" / "jupyter" / "kernels" / "colab" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps(spec | {"language": "python"}), "utf-8")
     return folder
 
 

@@ -1,8 +1,8 @@
 """Sphinx extension: pages that are light, self-contained and usable by everyone.
 
-Formulas become MathML while the book is built. Every page that the theme has rendered
-is then mended: it loads only the scripts and styles that it uses, its icons and the
-size of its pictures stand in the page, and assistive technology stumbles no more.
+Formulas become MathML while the book is built. Each page is mended when the book is
+complete: it loads only the scripts and styles that it uses, its icons and the sizes of
+its pictures stand in the page, and assistive technology can read all of it.
 """
 
 import re
@@ -19,7 +19,6 @@ from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from math_font import write_font
 from PIL import Image
-from sphinx.jinja2glue import BuiltinTemplateLoader
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -31,20 +30,11 @@ ICONS = "theme/pydata_sphinx_theme/static/scripts/fontawesome.js"
 # empty selector matches nothing: thebe comes from another host, fontawesome.js weighs
 # 1.5 MB, and search.html has the search's own scripts.
 NEEDED_BY = {
-    "thebe": "",
-    "THEBE": "",
-    "kernelName": "",
-    "fontawesome.js": "",
-    "searchtools.js": "#search-results",
-    "language_data.js": "#search-results",
-    "searchindex.js": "#search-results",
-    "sphinx-design": "[class*=sd-]",
-    "design-tabs.js": "[class*=sd-]",
-    "toggleHint": ".toggle, .admonition.dropdown",
-    "toggleOpen": ".toggle, .admonition.dropdown",
-    "togglebutton": ".toggle, .admonition.dropdown",
-    "clipboard": "div.highlight",
-    "copybutton": "div.highlight",
+    "thebe|THEBE|kernelName|fontawesome.js": "",
+    "searchtools.js|language_data.js|searchindex.js": "#search-results",
+    "sphinx-design|design-tabs.js": "[class*=sd-]",
+    "toggleHint|toggleOpen|togglebutton": ".toggle, .admonition.dropdown",
+    "clipboard|copybutton": "div.highlight",
     "mystnb": ".cell",
 }
 # The light or dark theme is chosen before anything is painted.
@@ -66,37 +56,20 @@ def icon_outlines():
     script = (Path(pydata_sphinx_theme.__file__).parent / ICONS).read_text("utf-8")
     pattern = r'[{,]"?([a-z0-9-]+)"?:\[(\d+),(\d+),\[[^]]*\],"[0-9a-f]+","([^"]+)"'
     # The solid icons come last.
-    return {name: outline for name, *outline in re.findall(pattern, script)}
+    return {f"fa-{name}": outline for name, *outline in re.findall(pattern, script)}
 
 
 def draw_icons(page):
     """Put the outlines where the theme's script would put them."""
     for icon in page.select("i[class*=fa-], span[class*=fa-]"):
-        classes = icon["class"]
-        name = next(
-            (
-                c[3:]
-                for c in classes
-                if c.startswith("fa-") and c[3:] in icon_outlines()
-            ),
-            None,
-        )
-        if name is None:
-            continue
-        width, height, path = icon_outlines()[name]
-        data = {key: icon[key] for key in icon.attrs if key.startswith("data-")}
-        svg = page.new_tag(
-            "svg",
-            attrs={
-                "class": ["svg-inline--fa", *classes],
-                "viewBox": f"0 0 {width} {height}",
-                "fill": "currentColor",
-                "aria-hidden": "true",
-            }
-            | data,
-        )
-        svg.append(page.new_tag("path", d=path))
-        icon.replace_with(svg)
+        names = [name for name in icon["class"] if name in icon_outlines()]
+        if names:
+            width, height, path = icon_outlines()[names[0]]
+            icon.name, icon["viewBox"] = "svg", f"0 0 {width} {height}"
+            icon["class"] = ["svg-inline--fa", *icon["class"]]
+            icon["fill"], icon["aria-hidden"] = "currentColor", "true"
+            del icon["title"]
+            icon.append(page.new_tag("path", d=path))
 
 
 def drop_what_is_unused(page):
@@ -104,8 +77,8 @@ def drop_what_is_unused(page):
     for tag in page.select("script, link[rel=stylesheet], link[rel=preload]"):
         source = tag.get("src") or tag.get("href") or f"{tag.get('type')} {tag.string}"
         unused = any(
-            word in source and not (selector and page.select_one(selector))
-            for word, selector in NEEDED_BY.items()
+            re.search(words, source) and not (selector and page.select_one(selector))
+            for words, selector in NEEDED_BY.items()
         )
         if unused or tag.get("rel") == ["preload"]:
             tag.decompose()
@@ -121,27 +94,23 @@ def drop_what_is_unused(page):
 def size_pictures(page, folder):
     """Say how large pictures are, so that nothing moves, and load those below later."""
     for i, image in enumerate(page.select("img[src]")):
-        source = folder(image["src"])
-        if source and source.suffix == ".png" and not image.get("width"):
-            with Image.open(source) as picture:
+        if re.search(r"\b_images/.+\.png$", image["src"]) and not image.get("width"):
+            with Image.open(folder / image["src"]) as picture:
                 image["width"], image["height"] = map(str, picture.size)
         if i:
-            image["loading"] = "lazy"
-            image["decoding"] = "async"
+            image["loading"], image["decoding"] = "lazy", "async"
 
 
 def mend_for_everyone(page):
     """Mend what a screen reader would stumble over in the theme's pages."""
-    sidebar = page.select_one("#pst-primary-sidebar")
-    if sidebar:
+    if sidebar := page.select_one("#pst-primary-sidebar"):
         sidebar["role"], sidebar["aria-label"] = "complementary", "Book"
     # Scripts listen to the first toggle of a sidebar: it must be the one in sight. (One
     # search field is enough, too: the sidebar has it, and narrow pages have a button.)
     if header := page.select_one("header.bd-header"):
         header.clear()
     for button in page.select(".search-button__button"):
-        words = " ".join(button.get_text(" ").split())
-        button["aria-label"] = words or "Search"
+        button["aria-label"] = " ".join(button.get_text(" ").split()) or "Search"
     for head in page.select("th"):
         if not head.get_text(strip=True) and not head.find("img"):
             head.name = "td"
@@ -158,35 +127,25 @@ def mend_for_everyone(page):
         part["class"] = [*part.get("class", []), "headerlink"]
 
 
-class Pages(BuiltinTemplateLoader):
-    """Sphinx's own templates, and what is mended in their result."""
-
-    def init(self, builder, theme=None, dirs=None):
-        """Remember who builds: it knows where pictures come from."""
-        super().init(builder, theme, dirs)
-        self.builder = builder
-
-    def find_picture(self, source):
-        """Find the file that a page shows from _images or _static."""
-        builder, path = self.builder, Path(source.partition("?")[0])
-        if path.parent.name == "_images":
-            names = {name: file for file, name in builder.images.items()}
-            path = Path(builder.srcdir, names.get(path.name, path.name))
-        return path if path.is_file() else None
-
-    def render(self, template, context):
-        """Render a page, and mend it."""
-        html = super().render(template, context)
-        if not template.endswith(".html") or "<body" not in html:
-            return html
-        # Names, punctuation and spaces have the colour of their surroundings.
-        html = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", html)
-        page = BeautifulSoup(html, "html.parser")
-        drop_what_is_unused(page)
-        draw_icons(page)
-        size_pictures(page, self.find_picture)
-        mend_for_everyone(page)
-        return str(page)
+def finish(app, error):
+    """Mend each page, add the font for formulas, and shrink the styles."""
+    if error or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        html = path.read_text("utf-8")
+        # Not the theme's templates, nor a page that only leads to another.
+        if "data-cfasync" in html:
+            # Names, punctuation and spaces have the colour of their surroundings.
+            html = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", html)
+            page = BeautifulSoup(html, "html.parser")
+            drop_what_is_unused(page)
+            draw_icons(page)
+            size_pictures(page, path.parent)
+            mend_for_everyone(page)
+            path.write_text(str(page), "utf-8")
+    static = Path(app.outdir) / "_static"
+    write_font(static / "math.woff")
+    stylesheets.shrink(static)
 
 
 def typeset(node, display):
@@ -222,30 +181,22 @@ def visit_block(self, node):
     raise nodes.SkipNode
 
 
-def finish(app, error):
-    """Put the font for formulas beside the style that names it; shrink all styles."""
-    if not error and app.builder.format == "html":
-        static = Path(app.outdir) / "_static"
-        write_font(static / "math.woff")
-        stylesheets.shrink(static)
-
-
 def describe(doctree, *_):
     """Give the first sentences of a page, up to a formula: about 200 characters."""
     for paragraph in doctree.findall(nodes.paragraph):
-        words, _, _ = "".join(
+        parts = [
             "\0" if isinstance(part, nodes.math) else part.astext()
             for part in paragraph.children
-        ).partition("\0")
-        sentences = re.findall(r"\S.*?[.?!](?=\s|$)", words, re.S)
+        ]
+        words = " ".join("".join(parts).partition("\0")[0].split())
+        text, *sentences = re.findall(r"\S.*?[.?!](?=\s|$)", words) or [""]
+        for sentence in sentences:
+            if len(text) + len(sentence) > 200:
+                break
+            text += f" {sentence}"
         # A badge is a paragraph, too.
-        if sentences:
-            text = sentences[0]
-            for sentence in sentences[1:]:
-                if len(text) + len(sentence) > 200:
-                    break
-                text += f" {sentence}"
-            return " ".join(text.split())
+        if text:
+            return text
     return ""
 
 

@@ -5,6 +5,7 @@ shown; a phone on a slow network waits three seconds for them.
 """
 
 import re
+from itertools import pairwise
 
 import tinycss2
 from tinycss2.ast import AtRule, QualifiedRule
@@ -55,12 +56,10 @@ def written(css, occurs):
 
 def matches(prelude, occurs):
     """Tell whether one of the selectors names only classes that occur."""
-    possible = True
-    for before, token in zip([None, *prelude], [*prelude, None], strict=True):
-        if token is None or token == ",":
-            if possible:
-                return True
-            possible = True
+    selectors = [[]]
+    for before, token in pairwise([None, *prelude]):
+        if token == ",":
+            selectors.append([])
         elif before == "." and token.type == "ident":
-            possible = possible and occurs(token.value)
-    return False
+            selectors[-1].append(token.value)
+    return any(all(map(occurs, names)) for names in selectors)

@@ -1,0 +1,71 @@
+"""The lab from scores to probabilities, cost and gradient, against PyTorch."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from test_labs import number, press, slide
+from torch.nn import functional as F
+
+
+def test_scores_agree_with_pytorch_for_extreme_logits_too(lab):
+    generator = torch.Generator().manual_seed(0)
+    cases = [3 * torch.randn(10, generator=generator).double() for _ in range(20)]
+    cases += [1e3 * case for case in cases[:5]] + [torch.zeros(10).double()]
+    cases += [torch.full((10,), v).double() for v in (1e5, -1e5)]
+    cases.append(torch.linspace(-1e4, 1e4, 10).double())
+    labels = [n % 10 for n in range(len(cases))]
+    found = lab("nothing", wait=False).evaluate(
+        """async ([cases, labels]) => {
+            const { softmax, crossEntropy, gradient } = await lab.load("scores");
+            return cases.map((z, n) =>
+                [softmax(z), crossEntropy(z, labels[n]), gradient(z, labels[n])]);
+        }""",
+        [[case.tolist() for case in cases], labels],
+    )
+    for z, label, (y, cost, slope) in zip(cases, labels, found, strict=True):
+        z.requires_grad_()
+        expected = F.cross_entropy(z, torch.tensor(label))
+        expected.backward()
+        assert np.allclose(y, z.softmax(0).detach(), rtol=0, atol=1e-6)
+        assert cost == pytest.approx(expected.item(), abs=1e-6)
+        assert np.allclose(slope, z.grad, rtol=0, atol=1e-6)
+
+
+def table(page):
+    rows = page.locator("tbody tr").all()
+    cells = [[number(text) for text in r.locator("td").all_inner_texts()] for r in rows]
+    return np.array(cells)
+
+
+def test_what_the_scores_show_follows_what_is_moved(lab):
+    page = lab("scores")
+    press(page, "All equal")
+    assert (table(page) == [[0, 0.1, -0.9 if n == 4 else 0.1] for n in range(10)]).all()
+    assert "2.3026 nats" in page.inner_text(".lab-scores-cost")
+
+    page.get_by_label("Label").select_option("3")
+    slide(page, "Score of 3", "End")  # 10
+    slide(page, "Score of 8", "PageUp", "ArrowLeft")
+    slide(page, "Temperature", *["ArrowRight"] * 6)
+    z, y, slope = table(page).T
+    temperature = 10**0.3
+    assert z[3] == 10 and 0 < z[8] < 10
+    expected = (torch.from_numpy(z) / temperature).softmax(0).numpy()
+    assert np.allclose(y, expected, atol=1e-4)
+    assert np.allclose(slope, expected - np.eye(10)[3], atol=1e-4)
+    cost = number(page.inner_text(".lab-scores-cost"))
+    assert cost == pytest.approx(-np.log(expected[3]), abs=1e-4)
+    page.get_by_role("status").get_by_text("3 is the most probable digit").wait_for()
+
+
+def test_steps_against_the_gradient_lower_the_cost(lab):
+    page = lab("scores")
+    page.get_by_label("Label").select_option("9")
+    costs = []
+    for _ in range(12):
+        costs.append(number(page.inner_text(".lab-scores-cost strong")))
+        press(page, "Step against the gradient")
+    assert all(after < before for before, after in pairwise(costs))
+    assert costs[-1] < 0.15
