@@ -57,6 +57,7 @@ rehearse: $(INSTALLED)
 
 execute: $(INSTALLED)
 	$(BIN)/python tools/execute.py $(CHAPTERS)
+	$(BIN)/python tools/chapters.py
 
 results: $(INSTALLED)
 	$(BIN)/python tools/results.py

@@ -1,0 +1,87 @@
+"""List the chapters on the book's first page and in the README.
+
+    python tools/chapters.py
+
+_toc.yml says which there are, and in which order. A chapter's first cell has its title,
+and in a comment its line in the list.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import nbformat
+import yaml
+
+from mnist_lesson._system import atomic_write
+
+ROOT = Path(__file__).parents[1]
+COLAB = "https://colab.research.google.com"
+
+
+class Chapter(NamedTuple):
+    """A chapter: its file, from the root; its title; what it is about."""
+
+    file: str
+    title: str
+    line: str
+
+
+def chapters(root: Path = ROOT) -> Iterator[Chapter]:
+    """Read the chapters of a copy of the book, in order."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+    for part in contents["parts"]:
+        for entry in part["chapters"]:
+            file = f"{entry['file']}.ipynb"
+            if (root / file).exists():
+                first = nbformat.read(root / file, as_version=4).cells[0].source
+                title = re.match(r"# (.+)", first)
+                line = re.search(r"<!-- in the list of chapters: (.+) -->", first)
+                if not (title and line):
+                    raise SystemExit(
+                        f"{file}: its first cell must have a title, “# …”, and its "
+                        "line, “<!-- in the list of chapters: … -->”"
+                    )
+                yield Chapter(file, title[1], line[1])
+
+
+def listed(root: Path) -> str:
+    """Write the list for the first page."""
+    return "\n".join(
+        f"- **[{title}](../{file})**: {line}." for file, title, line in chapters(root)
+    )
+
+
+def badges(root: Path) -> str:
+    """Write the table for the README: each chapter with the button that opens it."""
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    repository = urlsplit(project["urls"]["Repository"]).path
+    badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]"
+    rows = [
+        f"| {title} | {badge}({COLAB}/github{repository}/blob/main/{file}) |"
+        for file, title, _ in chapters(root)
+    ]
+    return "\n".join(["| chapter | |", "|---|---|", *rows])
+
+
+PAGES = {"book/index.md": listed, "README.md": badges}
+
+
+def fill(root: Path = ROOT) -> None:
+    """Write both anew, between their marks."""
+    for name, write in PAGES.items():
+        page = root / name
+        text = re.sub(
+            r"(<!-- chapters;.*-->\n\n)(?:.*\n)*?(\n<!-- end of chapters -->)",
+            lambda marks, write=write: f"{marks[1]}{write(root)}\n{marks[2]}",
+            page.read_text("utf-8"),
+        )
+        with atomic_write(page) as temporary:
+            temporary.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    fill()
