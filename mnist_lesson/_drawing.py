@@ -68,6 +68,10 @@ class Diagram(Figure):
         self.ax = self.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
         self.ax.set_axis_off()
 
+    def __repr__(self) -> str:
+        """Say in words what any figure says; notebooks store them."""
+        return super().__repr__().replace("Diagram", "Figure")
+
     def write(self, x: float, y: float, *lines: str, **how: Any) -> None:
         """Write lines below each other, the first one's baseline at y."""
         style: dict[str, Any] = {"color": INK, "size": 12, "ha": "center"} | how

@@ -87,6 +87,28 @@ class Trainer:
         self.device = pick_device() if device is None else find_device(device, "device")
         self.model = model.to(self.device)
 
+    def rate(self, step: int, steps: int) -> float:
+        """Give the learning rate of a step; override it to try another schedule.
+
+        Parameters
+        ----------
+        step
+            Which one, counted from 0 over all epochs.
+        steps
+            How many there are in all.
+
+        Returns
+        -------
+        float
+            With one cycle, it rises to `learning_rate` in the first 30 % of the steps
+            and falls towards 0 in the others, both in a straight line.
+        """
+        if self.schedule == "constant":
+            return self.learning_rate
+        rise = (step + 1) / (WARMUP_FRACTION * steps)
+        fall = (steps - step) / ((1 - WARMUP_FRACTION) * steps)
+        return self.learning_rate * min(rise, fall, 1)
+
     @torch.enable_grad()
     def fit(
         self,
@@ -193,12 +215,7 @@ class Trainer:
                     batches = [*zip(*pieces, strict=True)]
                     self.model.train()
                     for batch, (chosen, target, met) in enumerate(batches):
-                        rate = self.learning_rate
-                        if self.schedule == "one-cycle":
-                            rise = (step + 1) / (WARMUP_FRACTION * steps)
-                            fall = (steps - step) / ((1 - WARMUP_FRACTION) * steps)
-                            rate *= min(rise, fall, 1)
-                        group["lr"] = rate
+                        group["lr"] = self.rate(step, steps)
                         inputs = to_input(images.index_select(0, chosen)).to(**wanted)
                         with in_bfloat16:
                             scores = self.model(inputs)

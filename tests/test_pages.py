@@ -164,9 +164,10 @@ def test_every_lab_has_its_place(book):
 @pytest.mark.parametrize("name", sorted({*PLACES.values()}))
 def test_nothing_moves_while_a_page_loads_and_is_read(visit, site, name, size):
     visit.add_init_script(
-        """window.moved = 0;
+        """window.moved = [];
         new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
-            window.moved += entry.value;
+            const what = entry.sources.map(({ node }) => node?.outerHTML?.slice(0, 99));
+            window.moved.push([entry.value, what]);
         })).observe({ type: "layout-shift", buffered: true });"""
     )
     visit.set_viewport_size(size)
@@ -177,7 +178,8 @@ def test_nothing_moves_while_a_page_loads_and_is_read(visit, site, name, size):
     visit.wait_for_function(  # its labs have come
         "!document.querySelector('[data-lab]:not(:has(> .lab))')"
     )
-    assert visit.evaluate("window.moved") < 0.02
+    moved = visit.evaluate("window.moved")
+    assert sum(value for value, _ in moved) < 0.02, moved
     sizes = visit.evaluate(
         "[...document.querySelectorAll('.bd-article img')].map((image) =>"
         " [image.getAttribute('width'), image.loading])"
