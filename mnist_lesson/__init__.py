@@ -13,7 +13,6 @@ import importlib
 from typing import TYPE_CHECKING
 
 from . import checks, models
-from ._picture import HandwritingError, example_picture
 from .augmentation import RandomDistortion
 from .data import MEAN, STD, Digits, Mnist, load_mnist, to_input
 from .devices import pick_device
@@ -22,6 +21,7 @@ from .events import EndEpoch, EndIteration, Evaluation, History
 from .idx import IdxError, read_idx, write_idx
 from .inference import Recognition, recognize
 from .models import *  # noqa: F403
+from .picture import HandwritingError, example_picture
 from .plotting import CostLogger, CostPlotter
 from .showing import show_digits, show_maps, show_recognition
 from .training import Trainer

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._system import atomic_write
 from .data import Digits
 from .events import EndEpoch, Evaluation, History
+from .system import atomic_write
 
 
 @dataclass

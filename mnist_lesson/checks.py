@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ._judging import EXERCISES as EXERCISES
-from ._judging import Verdict as Verdict
-from ._judging import exercise
 from .data import MEAN, STD
+from .judging import EXERCISES as EXERCISES
+from .judging import Verdict as Verdict
+from .judging import exercise
 
 Table = dict[str, Any]
 

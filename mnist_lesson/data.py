@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from ._values import described, home_path, to_array, to_tensor, whole_number
 from .download import SHA256, DataError, cache_folder, fill, is_verified
 from .idx import IdxError, idx_parts, read_idx
+from .values import described, home_path, to_array, to_tensor, whole_number
 
 SAMPLE = Path(__file__).parent / "sample"
 VALIDATION = 5_000  # of the 60,000 training digits are held out by default

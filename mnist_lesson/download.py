@@ -14,7 +14,7 @@ from concurrent.futures import Future, as_completed, wait
 from pathlib import Path
 from typing import Any
 
-from ._system import atomic_write, in_notebook
+from .system import atomic_write, in_notebook
 
 # SHA-256 of the decompressed contents: mirrors may compress them in their own way.
 SHA256 = {

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ._drawing import AFTER, BEFORE, BIAS, INK, INPUT, RADIUS, WEIGHT, Diagram
-from ._values import whole_number
+from .drawing import AFTER, BEFORE, BIAS, INK, INPUT, RADIUS, WEIGHT, Diagram
+from .values import whole_number
 
 PIXELS = ("$x_0$", "$x_1$", "$x_2$", "...", "$x_{783}$", "$+1$")
 RELUS = ("ReLU", "ReLU", "ReLU", "...", "ReLU", "$+1$")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ._picture import NO_DIGIT, Grey, HandwritingError, Picture, name, read_grey
+from .picture import NO_DIGIT, Grey, HandwritingError, Picture, name, read_grey
 
 BOX, FRAME = 20, 28  # pixels: MNIST's digit and picture, LeCun et al. 1998, section III
 CENTRE = 14  # MNIST's centres of mass lie within half a pixel of (14, 14)

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._system import atomic_write
-from ._values import home_path, to_array
+from .system import atomic_write
+from .values import home_path, to_array
 
 TYPES = {0x08: "|u1", 0x09: "|i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 CODES = {dtype: code for code, dtype in TYPES.items()}

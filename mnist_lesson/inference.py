@@ -16,7 +16,7 @@ from .devices import autocast, input_format
 from .events import Evaluation
 
 if TYPE_CHECKING:
-    from ._picture import Picture
+    from .picture import Picture
 
 EVALUATION_BATCH = 1_000  # digits; any number gives the same result
 

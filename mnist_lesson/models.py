@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ._values import whole_number
 from .data import PAPER
+from .values import whole_number
 
 __all__ = ["LeNet", "LeNet5", "MultilayerPerceptron", "SoftmaxRegression"]
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
-from ._system import atomic_write, in_notebook
-from ._values import home_path, real_number
 from .events import EndEpoch, EndIteration, Evaluation
+from .system import atomic_write, in_notebook
+from .values import home_path, real_number
 
 LOG_INTERVAL = 100  # batches between two readings of the cost
 MAX_DRAW_FRACTION = 0.04  # of the time that passes, at most, goes into redrawing
@@ -142,7 +142,7 @@ class CostPlotter:
     def reset(self) -> None:
         """Forget all points; the next plot begins a new picture."""
         # Before the training: this loads Matplotlib.
-        from ._drawing import Figure, FigureCanvasAgg
+        from .drawing import Figure, FigureCanvasAgg
 
         self._figure = Figure(figsize=(6.4, 4), dpi=100)
         FigureCanvasAgg(self._figure)  # or each drawing makes one
@@ -331,7 +331,7 @@ def _show_here() -> None:
     """
     wanted = os.environ.get("MPLBACKEND", "").lower()
     if in_notebook() and wanted and not wanted.startswith(IN_NOTEBOOK):
-        from ._drawing import matplotlib  # loads it, whatever the name is
+        from .drawing import matplotlib  # loads it, whatever the name is
 
         # A cell may have chosen another one since.
         if not matplotlib.get_backend().lower().startswith(IN_NOTEBOOK):

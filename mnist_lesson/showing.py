@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ._values import to_array, whole_number
 from .data import Digits
 from .inference import Recognition
 from .plotting import BLUE, ORANGE
+from .values import to_array, whole_number
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
-    from ._drawing import Figure
+    from .drawing import Figure
 
 MOST_PICTURES = 1_000  # side by side
 
@@ -127,7 +127,7 @@ def show_recognition(recognition: Recognition) -> "Figure":
             "a recognition's probabilities must be ten numbers, "
             f"not {probabilities.dtype} {probabilities.shape}"
         )
-    from ._drawing import Figure
+    from .drawing import Figure
 
     figure = Figure(figsize=(6, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -180,7 +180,7 @@ def _side_by_side(
     high: float,
 ) -> "Figure":
     """Draw pictures in rows, in colours from the lowest number to the highest."""
-    from ._drawing import Figure
+    from .drawing import Figure
 
     if isinstance(titles, torch.Tensor):
         titles = to_array(titles)  # its numbers, not "tensor(7)"

@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import inference
-from ._values import home_path, real_number, whole_number
 from .checkpoints import Checkpoints, fingerprint, restore
 from .data import Digits, to_input
 from .devices import autocast, find_device, input_format, pick_device, random_numbers
 from .events import EndEpoch, EndIteration, Evaluation, Handler, History
+from .values import home_path, real_number, whole_number
 
 WARMUP_FRACTION = 0.3  # of all steps: the rate rises so long and falls to 0 in the rest
 MAX_GRAD_NORM = 4.0  # longer gradients, mostly of the first batches, are cut to this

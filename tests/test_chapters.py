@@ -1,8 +1,9 @@
 """Chapters as people run them: on an accelerator, and each cell again.
 
 Each chapter runs once, on the sample and on a make-believe accelerator, and each of its
-cells twice in a row: what holds the first time must hold the second time. By default a
-cell that takes long is not run again; --rehearse does so, and on both kinds of device.
+cells twice in a row: what holds the first time must hold the second time. This takes
+minutes, and belongs to --sample. A cell that takes long is not run again; --rehearse
+does so, and on both kinds of device.
 """
 
 import os
@@ -33,7 +34,10 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(scope="module")
 def chapters(kind, request):
     """Start all chapters, the longest first; each waits for a core of its own."""
-    limit = float("inf") if request.config.getoption("--rehearse") else LONG
+    option = request.config.getoption
+    if not (option("--sample") or option("--rehearse")):
+        pytest.skip("runs with --sample, as .ci/run does")
+    limit = float("inf") if option("--rehearse") else LONG
     order = sorted(NOTEBOOKS, key=lambda path: path.stem != "08_training")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {path: pool.submit(faults, path, kind, limit) for path in order}

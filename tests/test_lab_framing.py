@@ -9,8 +9,8 @@ from test_handwriting import KINDS, SHAPES, UNFIT, drawing, likeness, stroke
 from test_labs import LABS
 
 from mnist_lesson import HandwritingError, example_picture, load_digit
-from mnist_lesson._picture import read_grey
 from mnist_lesson.handwriting import framing_steps
+from mnist_lesson.picture import read_grey
 
 SCRIPT = """async () => {
   const { frame, frameStrokes, grey } = await lab.load("framing");

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mnist_lesson._system import atomic_write, in_notebook
+from mnist_lesson.system import atomic_write, in_notebook
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path):

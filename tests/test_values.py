@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mnist_lesson import Digits, read_idx, to_input, write_idx
-from mnist_lesson._values import (
+from mnist_lesson.values import (
     home_path,
     real_number,
     to_array,

@@ -34,7 +34,10 @@ def test_what_is_run_exists_and_a_change_is_tested_with_and_without_mnist():
     for file in re.findall(r"(?:^|/repository/)(\.\w+/[\w./-]+)", everything, re.M):
         assert (ROOT / file).is_file(), file
     assert scripts("tests") == [".ci/run"]
-    assert run.endswith("\nmake test\nmake book\nmake notebooks ARGS=--sample\n")
+    assert run.endswith(
+        "\nmake test\nmake book\n"
+        'make notebooks ARGS="--sample tests/test_chapters.py"\n'
+    )
 
 
 def test_windows_and_macs_run_what_the_readme_says():

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import nbformat
 import yaml
 
-from mnist_lesson._system import atomic_write
+from mnist_lesson.system import atomic_write
 
 ROOT = Path(__file__).parents[1]
 COLAB = "https://colab.research.google.com"

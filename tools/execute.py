@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from mnist_lesson import DataError, load_mnist
-from mnist_lesson._system import atomic_write
+from mnist_lesson.system import atomic_write
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 METADATA = {

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from mnist_lesson import LeNet, Trainer, example_picture, load_mnist, recognize
-from mnist_lesson._system import atomic_write
+from mnist_lesson.system import atomic_write
 
 COVER = Path(__file__).parents[1] / "book" / "_static" / "cover.png"
 

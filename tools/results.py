@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from mnist_lesson import Digits, RandomDistortion, Trainer, load_mnist, models
-from mnist_lesson._system import atomic_write
+from mnist_lesson.system import atomic_write
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"

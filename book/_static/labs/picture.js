@@ -1,4 +1,4 @@
-/* From a picture's colours to grey levels, as mnist_lesson/_picture.py makes them.
+/* From a picture's colours to grey levels, as mnist_lesson/picture.py makes them.
 
    const { grey, refuseSmall } = await lab.load("picture"); */
 "use strict";

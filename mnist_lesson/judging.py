@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ._values import to_array, to_tensor
+from .values import to_array, to_tensor
 
 # What a learner hands over: a function, it is hoped, of the right arguments.
 Function = Callable[..., Any]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ._values import home_path
+from .values import home_path
 
 SIDE = 400  # pixels: a pen on a photographed A4 page is about as wide as one
 SMALLEST_SIDE = 8  # pixels: less than this cannot hold a legible digit
@@ -90,6 +90,7 @@ def example_picture(name: str) -> Path:
 
 
 def name(file: Picture) -> str:
+    """Say in a message which picture is meant."""
     if isinstance(file, Image.Image):
         return "the picture"
     path = file if isinstance(file, str | os.PathLike) else getattr(file, "name", "")
