@@ -45,6 +45,17 @@ def symlink():
     return symlink
 
 
+@pytest.fixture(scope="session")
+def full_mnist():
+    """Skip what needs full MNIST, where it cannot be had."""
+    from mnist_lesson import DataError, load_mnist
+
+    try:
+        load_mnist(source="full")
+    except DataError:
+        pytest.skip("needs full MNIST")
+
+
 @pytest.fixture
 def few(sample):
     """300 digits: two whole batches of 128 and one of 44."""

@@ -14,18 +14,16 @@ from PIL import Image
 from torch import nn
 
 from mnist_lesson import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
+from tools import chapters
 from tools.results import POOLING, multiply_adds
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
 HOME = CONFIG["html"]["baseurl"]
 BASE = urlsplit(HOME).path
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-PAGES = [TOC["root"]] + [
-    chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]
-]
+PAGES = chapters.pages()
 EXTRA = ["genindex", "search", "404"]
-CHAPTERS = [ROOT / f"{page}.ipynb" for page in PAGES if "notebooks/" in page]
+CHAPTERS = chapters.notebooks()
 COLAB = "https://colab.research.google.com"
 
 
@@ -57,7 +55,7 @@ def test_every_page_is_there_and_no_other(book, pages):
         if "_static" not in path.parts
     }
     assert made == {*pages, "index"}
-    assert f"{TOC['root']}.html" in (book / "index.html").read_text("utf-8")
+    assert f"{PAGES[0]}.html" in (book / "index.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import yaml
 
+from tools.chapters import notebooks
 from tools.execute import TAGS, clean
 
 ROOT = Path(__file__).parents[1]
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-FILES = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
-NOTEBOOKS = [ROOT / f"{file}.ipynb" for file in FILES if "notebooks/" in file]
+NOTEBOOKS = notebooks()
 TOML = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 ADDRESS = TOML["project"]["urls"]["Repository"]
 COLAB = "https://colab.research.google.com"

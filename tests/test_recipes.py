@@ -12,7 +12,7 @@ import sys
 import nbformat
 import pytest
 
-from mnist_lesson import DataError, load_mnist
+from mnist_lesson import load_mnist
 
 MODEL = '''
 
@@ -76,12 +76,8 @@ with torch.no_grad():
 
 
 @pytest.fixture(scope="module")
-def course(checkout):
-    """Follow the three recipes; say which files that took."""
-    try:
-        load_mnist(source="full")
-    except DataError:
-        pytest.skip("needs full MNIST, on which chapters are stored")
+def course(checkout, full_mnist):
+    """Follow the three recipes; chapters are stored on full MNIST only."""
     course = checkout(repository=True)
 
     def edit(name, old, new):

@@ -6,7 +6,6 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from mnist_lesson import DataError, load_mnist
 from tools import execute, results
 
 ROOT = Path(__file__).parents[1]
@@ -23,14 +22,6 @@ def store(tmp_path):
 
     path = tmp_path / "chapter.ipynb"
     return store
-
-
-@pytest.fixture
-def full_mnist():
-    try:
-        load_mnist(source="full")
-    except DataError:
-        pytest.skip("needs full MNIST")
 
 
 def test_execute_stores_clean_and_the_same_twice(store, full_mnist):

@@ -30,22 +30,31 @@ class Chapter(NamedTuple):
     line: str
 
 
+def pages(root: Path = ROOT) -> list[str]:
+    """List the pages of a copy of the book, in order, without their endings."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+    parts = [part["chapters"] for part in contents["parts"]]
+    return [contents["root"], *(entry["file"] for part in parts for entry in part)]
+
+
+def notebooks(root: Path = ROOT) -> list[Path]:
+    """List the chapters' files, in order."""
+    return [root / f"{page}.ipynb" for page in pages(root) if "notebooks/" in page]
+
+
 def chapters(root: Path = ROOT) -> Iterator[Chapter]:
     """Read the chapters of a copy of the book, in order."""
-    contents = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
-    for part in contents["parts"]:
-        for entry in part["chapters"]:
-            file = f"{entry['file']}.ipynb"
-            if (root / file).exists():
-                first = nbformat.read(root / file, as_version=4).cells[0].source
-                title = re.match(r"# (.+)", first)
-                line = re.search(r"<!-- in the list of chapters: (.+) -->", first)
-                if not (title and line):
-                    raise SystemExit(
-                        f"{file}: its first cell must have a title, “# …”, and its "
-                        "line, “<!-- in the list of chapters: … -->”"
-                    )
-                yield Chapter(file, title[1], line[1])
+    for path in notebooks(root):
+        file = path.relative_to(root).as_posix()
+        first = nbformat.read(path, as_version=4).cells[0].source
+        title = re.match(r"# (.+)", first)
+        line = re.search(r"<!-- in the list of chapters: (.+) -->", first)
+        if not (title and line):
+            raise SystemExit(
+                f"{file}: its first cell must have a title, “# …”, and its line, "
+                "“<!-- in the list of chapters: … -->”"
+            )
+        yield Chapter(file, title[1], line[1])
 
 
 def listed(root: Path) -> str:
