@@ -1,12 +1,10 @@
-"""The helper package of *Recognize Digits*, small enough to read in one sitting.
+"""The helper package of *Recognize Digits*.
 
-In reading order: `idx` reads the files, `download` fetches them, `data` scales their
-pixels, `models` has the classifiers, `augmentation` bends digits like rubber, `events`
-and `devices` are what is told of a training run and where it computes, `inference` asks
-a model for its answers, `checkpoints` keeps what was learned, `training` teaches,
-`plotting` shows how that goes, `showing` what it is about. Companions: `figures` draws
-the networks, `handwriting` turns a photo into a digit like MNIST's, `checks` looks at
-the solutions of exercises.
+In reading order: idx (the file format), download, data, models, augmentation, events,
+devices, inference, checkpoints, training, plotting, showing. They rest on values (what
+users pass in) and system (files, notebooks). Companions: picture and handwriting (from
+a photo to MNIST's frame), drawing and figures (diagrams), judging and checks
+(exercises).
 """
 
 import importlib
@@ -20,7 +18,7 @@ from .download import DataError
 from .events import EndEpoch, EndIteration, Evaluation, History
 from .idx import IdxError, read_idx, write_idx
 from .inference import Recognition, recognize
-from .models import *  # noqa: F403
+from .models import *  # noqa: F403 (a new model is exported from its own file)
 from .picture import HandwritingError, example_picture
 from .plotting import CostLogger, CostPlotter
 from .showing import show_digits, show_maps, show_recognition

@@ -9,22 +9,24 @@ from .data import PAPER
 class RandomDistortion(nn.Module):
     """Augmentation as a layer: while training, it bends each image anew, like rubber.
 
-    The pixel at (x, y) is fetched from A (x, y) + t + d(x, y). A is the unit matrix
-    with a random number added to each of its four entries, which turns, stretches and
-    slants the image; t moves it; d moves every part of it a little differently. What
-    comes in from outside is paper. Like dropout, it does nothing while the model is
+    The pixel at (x, y) is fetched from A (x, y) + t + d(x, y). A is the identity matrix
+    with a random number added to each of its four entries, which rotates, scales and
+    shears the image; t moves it; d moves every part of it a little differently. Beyond
+    the image there is paper. Like dropout, it does nothing while the model is
     evaluated.
 
     Parameters
     ----------
     bend
-        The random entries of A lie between this and its negative.
+        The random numbers added to A lie between this and its negative.
     shift
         The largest t to each side, in pixels.
     wobble
         The largest d to each side, in pixels, at the 5x5 points where it is drawn; it
         is interpolated between them.
 
+    Notes
+    -----
     Source: the idea of elastic distortions is from Simard, Steinkraus and Platt 2003,
     https://doi.org/10.1109/ICDAR.2003.1227801.
     """
@@ -38,7 +40,7 @@ class RandomDistortion(nn.Module):
         return f"bend={self.bend}, shift={self.shift}, wobble={self.wobble}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, 1, H, W) → the same shape; interpolated between pixels."""
+        """(N, 1, S, S), square images → the same shape; interpolated between pixels."""
         if not self.training:
             return x
 

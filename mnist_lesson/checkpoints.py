@@ -41,17 +41,17 @@ class Checkpoints:
     def start(self, resume: bool) -> History:
         """Begin a run in the folder, or go on after the last epoch of the one there."""
         for path in (*self.folder.glob(".epoch_*.pt-*"), *self.folder.glob(".run.*-*")):
-            path.unlink()  # what a killed run left half-written
+            path.unlink(missing_ok=True)  # what a killed run left half-written
         if resume:
             run = _identity(self.folder)
             for path in reversed(_epochs(self.folder).values()):
                 saved = _load(path)
-                if run in (saved["run"], None):
+                if run is None or run == saved["run"]:
                     return self._resume(saved, path)
         self.run = secrets.token_hex(8)
         _write(self.folder / "run.json", json.dumps({"run": self.run}).encode())
         for path in _epochs(self.folder).values():
-            path.unlink()  # they no longer count
+            path.unlink(missing_ok=True)  # they no longer count
         return History()
 
     def _resume(self, saved: dict[str, Any], path: Path) -> History:
@@ -121,8 +121,7 @@ def _load(path: Path) -> dict[str, Any]:
     """Read a checkpoint, to the CPU. Nothing in the file is run, whoever made it."""
     file = io.BytesIO(path.read_bytes())
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong is said below
+        with warnings.catch_warnings(action="ignore"):  # what is wrong is said below
             # PyTorch does not look at the checksums that it writes.
             if damaged := zipfile.ZipFile(file).testzip():
                 raise ValueError(f"{damaged} is damaged")
@@ -131,7 +130,9 @@ def _load(path: Path) -> dict[str, Any]:
         saved = {k: content[k] for k in ("run", "settings", "model", "optimizer")}
         saved["history"] = History(
             EndEpoch(
-                *(event["epoch"], event["step"], Evaluation(**event["train"])),
+                event["epoch"],
+                event["step"],
+                Evaluation(**event["train"]),
                 event["validation"] and Evaluation(**event["validation"]),
             )
             for event in content["history"]

@@ -64,13 +64,13 @@ def centre_of_mass(ink: np.ndarray) -> Table:
     inked = np.argwhere(ink)
     middle = (inked.min(axis=0) + inked.max(axis=0)) / 2
     return {
-        "the mean place of the ink, row first": centre,
+        "the mean position of the ink, row first": centre,
         "row and column are swapped; the row comes first": centre[::-1],
-        "this is the middle of the bounding box; weigh each pixel's place with its "
+        "this is the middle of the bounding box; weight each pixel's position by its "
         "ink": middle,
-        "this is the middle of the bounding box's edges; weigh each pixel's place with "
-        "its ink": middle + 0.5,
-        "every inked pixel counts alike here; weigh each with its ink": inked.mean(0),
+        "this is the middle of the bounding box's edges; weight each pixel's position "
+        "by its ink": middle + 0.5,
+        "every inked pixel counts alike here; weight each by its ink": inked.mean(0),
         "divide by the mass, the sum of all the ink, not by the number of "
         "pixels": moments / ink.size,
         "divide by the mass, the sum of all the ink, not by the number of inked "
@@ -151,13 +151,14 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Table:
 def hidden_gradient(delta: Tensor, W: Tensor, H: Tensor) -> Table:
     """Check one step of backpropagation, through the ReLU of a hidden layer.
 
-    From the derivative of the cost by the sums above, (N, K), the weights above,
-    (K, M), and the hidden outputs, (N, M), to that by the hidden sums, (N, M).
+    From the derivative of the cost with respect to the sums above, (N, K), the weights
+    above, (K, M), and the hidden outputs, (N, M), to that with respect to the hidden
+    sums, (N, M).
     """
     G, on, N = delta @ W, H > 0, len(delta)
     right = G * on
     return {
-        "back through the weights, and on where ReLU let something pass": right,
+        "back through the weights, and only where ReLU was active": right,
         "where ReLU gave 0 nothing passes; multiply by H > 0 (H >= 0 is always true)": (
             G
         ),
@@ -194,7 +195,7 @@ def sigmoid_gradient(a: Tensor) -> Table:
         "the sign is wrong; the sigmoid rises, so its slope is positive": s * (s - 1),
         "this is one minus the sigmoid; multiply it by the sigmoid": 1 - s,
         "take the sigmoid first; s (1 - s) is of its output s, not of the input": raw,
-        "the square is of tanh's derivative; here it is s - s squared": 1 - s**2,
+        "1 - s² belongs to tanh; the sigmoid's derivative is s - s²": 1 - s**2,
     }
 
 
@@ -250,7 +251,7 @@ def convolve(x: Tensor, w: Tensor) -> Table:
         "this is a convolution in the sense of mathematics, with the kernel turned by "
         "180 degrees; take it as it is": _convolve(x, w.flip(0, 1)),
         "the kernel's rows and columns are swapped": _convolve(x, w.T),
-        "the map's rows and columns are swapped; r, down, comes first": y.T,
+        "the map's rows and columns are swapped; the row index comes first": y.T,
         "this is the mean of the products; add them up, and don't divide": y / size**2,
         "the products are not added up; each window gives one number": products,
         "the products are added up downwards only; each window gives one number": down,
@@ -315,22 +316,20 @@ def momentum_step(p: Tensor, g: Tensor, v: Tensor, eta: float, mu: float) -> Tab
     new, inside, damped = mu * v + g, mu * v + eta * g, mu * v + (1 - mu) * g
     right, uphill = step(new), p + eta * new
     return {
-        "the velocity keeps its share and takes up the gradient; the step follows it": (
-            right
-        ),
+        "the velocity decays, the gradient is added, and the step follows it": right,
         "the step goes uphill; subtract the velocity, don't add it": (uphill, new),
         "the parameter follows the gradient alone; move it by the new velocity": (
-            (p - eta * g, new)
+            p - eta * g,
+            new,
         ),
         "the old velocity is left out; the new one is momentum times the old one, plus "
         "the gradient": step(g),
-        "the parameter is right, but the velocity is not kept; give back the new one": (
-            (p - eta * new, v)
+        "the parameter is right, but the velocity is not kept; return the new one": (
+            p - eta * new,
+            v,
         ),
         "the parameter moved by the old velocity; renew it first": (p - eta * v, new),
-        "the parameter is where it was; subtract learning rate times velocity": (
-            (p, new)
-        ),
+        "the parameter has not moved; subtract learning rate times velocity": (p, new),
         "the learning rate is inside the velocity; from a velocity of 0 and while the "
         "rate stays the same that takes the same steps, but PyTorch keeps the rate out "
         "of it: v = momentum * v + g, then p - learning_rate * v": (p - inside, inside),
@@ -361,10 +360,10 @@ def confusion_matrix(labels: Tensor, answers: Tensor) -> Table:
         "rows are the true digits, columns the answers, and nothing is lost": counts,
         "rows and columns are swapped; the row is the true digit, the column the "
         "answer": counts.T,
-        "each kind counts once only, however often it happens; add 1 each time "
+        "each pair is counted only once, however often it occurs; add 1 each time "
         "(M[labels, answers] += 1 adds once where a pair repeats)": counts.clamp(max=1),
         "the right answers are missing; they belong on the diagonal": counts - right,
         "only the right answers are counted; count the others, too": right,
-        "these are shares of all images; give the counts": counts / len(labels),
-        "these are shares of each row; give the counts": counts / rows.clamp(1),
+        "these are proportions of all images; return the counts": counts / len(labels),
+        "these are proportions of each row; return the counts": counts / rows.clamp(1),
     }

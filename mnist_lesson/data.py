@@ -213,12 +213,10 @@ def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     Raises
     ------
     ValueError
-        If these are not such images; already scaled ones, say.
+        If images have another dtype or shape: because they are scaled already, for
+        example.
     """
-    # Tensors, for the result's type is then theirs, whatever the default type is:
-    # Apple's GPUs have no float64.
-    mean, std = torch.tensor([MEAN, STD], dtype=torch.float32, device="cpu")
-    return grey_levels(images).unsqueeze(1).sub(mean).div_(std)
+    return grey_levels(images).unsqueeze(1).float().sub_(MEAN).div_(STD)
 
 
 def grey_levels(images: np.ndarray | torch.Tensor) -> torch.Tensor:

@@ -29,8 +29,9 @@ def pick_device() -> torch.device:
     """
     if name := os.environ.get("MNIST_LESSON_DEVICE"):
         return find_device(name, "$MNIST_LESSON_DEVICE")
-    found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
-    return found or torch.device("cpu")
+    if torch.accelerator.is_available():
+        return torch.accelerator.current_accelerator() or torch.device("cpu")
+    return torch.device("cpu")
 
 
 def find_device(name: torch.device | str, source: str) -> torch.device:
@@ -80,10 +81,10 @@ def autocast(device: torch.device) -> AbstractContextManager[Any]:
 
 @contextmanager
 def random_numbers(seed: int, device: torch.device) -> Iterator[Lend]:
-    """Let PyTorch draw from a sequence of our own: within, and nowhere else.
+    """Draw PyTorch's random numbers from generators of our own, inside the block only.
 
-    Given is `lend`: within `with lend():`, as before and after, all draw on from the
-    caller's sequence. Threads take turns.
+    Yields `lend`: inside `with lend():` the caller's own sequence goes on. Threads take
+    turns.
     """
     other = {  # dropout on an accelerator draws from a generator there
         place.type: torch.Generator(place).manual_seed(seed % 2**63).get_state()

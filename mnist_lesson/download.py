@@ -90,7 +90,8 @@ def fill(cache: Path) -> None:
     except OSError as error:  # a full disk, a folder that may not be written
         raise DataError(
             f"{cache}: MNIST cannot be kept there ({error.strerror or error}); "
-            "mend that, or name a folder in MNIST_LESSON_DATA"
+            "make room or allow writing there, or name another folder in "
+            "MNIST_LESSON_DATA"
         ) from error
 
 
@@ -110,7 +111,8 @@ def _reachable(mirrors: list[str]) -> list[str]:
         for answer in as_completed(asked, timeout=ANSWER_SECONDS):
             error = answer.exception()
             if error is None:
-                return sorted(mirrors, key=lambda mirror: mirror != asked[answer])
+                first = asked[answer]
+                return [first, *(mirror for mirror in mirrors if mirror != first)]
             reasons.add(_reason(error))
             offline &= type(error) in no_network
     except TimeoutError:
@@ -133,7 +135,8 @@ def _fetch(name: str, mirrors: list[str]) -> bytes:
             return _download(mirror, name)
         except Exception as error:  # whatever may go wrong in a network
             failures.append(f"{mirror}: {_reason(error)}")
-            mirrors.append(mirrors.pop(0))
+            mirrors.remove(mirror)
+            mirrors.append(mirror)  # asked last for the next file
     raise DataError(f"{name} cannot be downloaded ({'; '.join(failures)})")
 
 
@@ -159,7 +162,7 @@ def _download(mirror: str, name: str) -> bytes:
         zipped.seek(0)
         content = gzip.GzipFile(fileobj=zipped).read(LARGEST)
     if not is_verified(name, content):
-        raise ValueError("its contents are not MNIST's, for their SHA-256 differs")
+        raise ValueError("its contents are not MNIST's: the SHA-256 differs")
     return content
 
 
@@ -167,7 +170,7 @@ def _start(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
     """Start work in a thread that nobody need wait for.
 
     Nothing else bounds the time that a machine may take to look up a name, to try one
-    address after another, or to read a file that drips.
+    address after another, or to read a response that trickles in.
     """
     future: Future[Any] = Future()
 

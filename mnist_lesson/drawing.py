@@ -28,13 +28,14 @@ import matplotlib.figure
 from matplotlib import patches
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from .plotting import BLUE, VERMILION
+
 __all__ = ["Diagram", "Figure", "FigureCanvasAgg", "Point", "matplotlib"]
 
 Point = tuple[float, float] | np.ndarray
 Units = list[np.ndarray]  # the centres of a column of units
 
-# Okabe and Ito's blue and vermilion, which the colour-blind can tell apart.
-INK, WEIGHT, BIAS = "#222222", "#0072B2", "#D55E00"
+INK, WEIGHT, BIAS = "#222222", BLUE, VERMILION
 STROKES: dict[str, dict[str, Any]] = {
     "weight": {"color": WEIGHT, "linewidth": 1.0},
     "bias": {"color": BIAS, "linewidth": 1.3, "linestyle": (0, (3.5, 1.5))},

@@ -1,4 +1,4 @@
-"""What a training run tells those who listen: its events, and the history of them."""
+"""The events that a training run sends to its handlers, and the history of them."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import SupportsIndex, overload
 
 import torch
 
-# Read only when asked for; see EndIteration.
+# Fetched from the device only when asked for; see EndIteration.
 LazyNumber = float | torch.Tensor | Callable[[], float | torch.Tensor]
 
 
@@ -20,7 +20,7 @@ class Evaluation:
 
 
 class EndIteration:
-    """One batch was learned from.
+    """Sent after each step of the optimizer, on one batch.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class EndIteration:
     cost, accuracy
         Of this batch, before the step it led to. Numbers, or tensors, or functions
         that give them: they are read from the device only when asked for, because
-        reading one makes a GPU finish all it was told to do.
+        reading one makes the CPU wait for all work queued on the GPU.
     """
 
     def __init__(
@@ -37,6 +37,9 @@ class EndIteration:
     ) -> None:
         self.epoch, self.batch, self.step = epoch, batch, step
         self._cost, self._accuracy = cost, accuracy
+
+    def __repr__(self) -> str:
+        return f"EndIteration(epoch={self.epoch}, batch={self.batch}, step={self.step})"
 
     @property
     def cost(self) -> float:
@@ -51,11 +54,11 @@ class EndIteration:
 
 @dataclass(frozen=True)
 class EndEpoch:
-    """All training digits were learned from once more.
+    """Sent after each epoch: one pass over the training digits.
 
     `epoch` is counted from 0; `step` is the number of batches so far, over all epochs.
-    `train` is over the digits as they were met, while the weights still moved;
-    `validation` over the held-out digits, after the epoch, or None without any.
+    `train` is over the digits as each batch was processed, while the weights were still
+    changing; `validation` over the held-out digits, after the epoch, or None.
     """
 
     epoch: int

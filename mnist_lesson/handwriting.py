@@ -25,13 +25,11 @@ WINDOW = 30  # what is broader is light or desk, not a stroke
 SMALLEST = 3  # lower marks are dirt
 FAINTEST = 15  # of 255, the paper's brightness: less contrast than a hard pencil's
 ACROSS, DOWN = 16, 40  # percent of the digit: wider gaps part two digits
-# Which neighbours of a pixel belong to it.
-DIAGONALS, UPRIGHT = np.ones((3, 3)), [[0, 1, 0]] * 3
+# Neighbours that count as connected: all eight; the ones above and below.
+EIGHT, VERTICAL = np.ones((3, 3)), [[0, 1, 0]] * 3
 
 Marks = NDArray[np.bool_]
 Numbers = NDArray[np.integer]
-
-_MORE_DIGITS = "shows more than one digit: leave one, or cut the picture."
 
 
 def load_digit(file: Picture) -> Grey:
@@ -109,7 +107,7 @@ def framing_steps(file: Picture) -> dict[str, np.ndarray]:
     }
 
 
-def _median(values: Numbers, percent: int = 50) -> int:
+def _quantile(values: Numbers, percent: int = 50) -> int:
     """Return the median, or another percentile, as one of the values."""
     return int(np.quantile(values, percent / 100, method="lower"))
 
@@ -144,7 +142,7 @@ def _ink(grey: Numbers) -> Numbers:
     paper = ndimage.grey_closing(paper, (2 * radius + 1, 2 * radius + 1))
     paper = paper[2 * radius : -2 * radius, 2 * radius : -2 * radius]
     # Light multiplies, so contrast is relative; but a dark desk has no paper to divide.
-    ink: Numbers = 255 * (paper - grey) // np.maximum(paper, _median(paper) // 2 + 1)
+    ink: Numbers = 255 * (paper - grey) // np.maximum(paper, _quantile(paper) // 2 + 1)
     return ink
 
 
@@ -174,8 +172,9 @@ def _cut_tightly(grey: Numbers) -> bool:
 
 def _grain(ink: Numbers) -> int:
     """Return the level that the paper's grain does not exceed."""
-    middle = _median(ink)
-    level = middle + 20 * _median(np.abs(ink - middle)) // 3  # 4.5 standard deviations
+    middle = _quantile(ink)
+    deviation = _quantile(np.abs(ink - middle))  # 20/3 of it: 4.5 standard deviations
+    level = middle + 20 * deviation // 3
     dark, gap, explained = _otsu(ink)
     two_classes = explained > 0.9 or gap * explained > 45  # which grain has not
     # In a picture full of ink, the middle is no paper.
@@ -217,9 +216,9 @@ def _erase(ink: Numbers, marks: Marks, lines: Marks, count: int, rest: Marks) ->
     lines = lines & marks  # those across the other way may be gone by now
     if not lines.any():
         return marks
-    labels, _ = ndimage.label(marks, UPRIGHT)
+    labels, _ = ndimage.label(marks, VERTICAL)
     runs: Numbers = np.bincount(labels.ravel())[labels]  # how far a mark goes
-    thick, dark = _median(runs[lines]), _median(ink[lines])
+    thick, dark = _quantile(runs[lines]), _quantile(ink[lines])
     if 50 * thick > max(marks.shape):
         return marks
     # The bar of a 7 or a 4 is as straight. But a ruled line is one of many; or lighter
@@ -230,7 +229,7 @@ def _erase(ink: Numbers, marks: Marks, lines: Marks, count: int, rest: Marks) ->
         longer = not (rest[:, :end].any() or rest[:, width - end :].any())
         if 4 * ink[rest].sum() <= ink[lines].sum():
             return marks
-        if not longer and 10 * dark >= 7 * _median(ink[rest]):
+        if not longer and 10 * dark >= 7 * _quantile(ink[rest]):
             return marks
     # Where a stroke crosses the line, the ink goes on above or below: keep it,
     # and ink more than twice as dark, which not even two crossing lines can be.
@@ -261,7 +260,7 @@ def _strokes(ink: Numbers, marks: Marks) -> Marks:
 
 def _pieces(ink: Numbers, marks: Marks) -> tuple[Numbers, Numbers, Numbers]:
     """Label the connected pieces from 1; return their ink, heights and widths, too."""
-    labels, _ = ndimage.label(marks, DIAGONALS)
+    labels, _ = ndimage.label(marks, EIGHT)
     boxes = [[s.stop - s.start for s in box] for box in ndimage.find_objects(labels)]
     mass = np.bincount(labels.ravel(), (ink * marks).ravel())
     return labels, mass, np.array([[0, 0], *boxes]).T
@@ -292,7 +291,9 @@ def _digit(ink: Numbers, strokes: Marks) -> Marks:
         raise HandwritingError(NO_DIGIT)
     others = heavy & ~chosen & (5 * mass > mass[best])
     if (others & (5 * heights > 2 * heights[best])).any():
-        raise HandwritingError(_MORE_DIGITS)
+        raise HandwritingError(
+            "shows more than one digit: leave one, or cut the picture."
+        )
     return digit
 
 
@@ -301,7 +302,7 @@ def _digit(ink: Numbers, strokes: Marks) -> Marks:
 
 def _frame(ink: Numbers, digit: Marks) -> Grey:
     """Fit the digit into 20x20 and centre its mass in 28x28."""
-    level = max(1, _median(ink[digit], 75))
+    level = max(1, _quantile(ink[digit], 75))
     near = ndimage.maximum_filter(digit, 3, mode="constant")
     fine = _fit(np.minimum(255, 255 * ink // level) * near, digit)
     # A thin pen would leave grey threads, a thick brush blobs: MNIST has neither.

@@ -114,7 +114,7 @@ def idx_parts(array: np.ndarray) -> tuple[bytes, Any]:
 
 
 def _read_array(file: io.BufferedIOBase, path: Path) -> np.ndarray:
-    """Read header and elements, and take no memory for what is only promised."""
+    """Read header and elements; allocate no more than the file really holds."""
     magic = file.read(4)
     if not magic:
         raise IdxError(f"{path}: expected an IDX file, but it is empty")
@@ -149,7 +149,7 @@ def _read_array(file: io.BufferedIOBase, path: Path) -> np.ndarray:
         found = "more" if more else f"{elements.size:,}"
         raise IdxError(
             f"{path}: expected {expected:,} bytes of elements for the sizes "
-            f"{' x '.join(map(str, shape))} in its header, but found {found}"
+            f"{' x '.join(map(str, shape)) or '()'} in its header, but found {found}"
         )
     try:
         array = elements.view(dtype).reshape(shape)

@@ -1,4 +1,4 @@
-"""What a model makes of digits: evaluate, predict, recognize.
+"""A model's answers: evaluate, predict, recognize.
 
 Pixels are scaled on the model's own device, batch by batch; what comes out is float32,
 whatever the model computes with.
@@ -18,7 +18,7 @@ from .events import Evaluation
 if TYPE_CHECKING:
     from .picture import Picture
 
-EVALUATION_BATCH = 1_000  # digits; any number gives the same result
+EVALUATION_BATCH = 1_000  # digits at a time; the result is the same, but for rounding
 
 
 class Recognition(NamedTuple):
@@ -67,12 +67,14 @@ def recognize(model: nn.Module, file: "Picture") -> Recognition:
     ------
     HandwritingError
         If there is not one digit in the picture; see `load_digit`.
+    OSError
+        If the file cannot be opened; see `load_digit`.
     TypeError
-        If `model` is none, but its class, say.
+        If `model` isn't a module, but its class, for example; or `file` is no picture.
     ValueError
         If the model does not return such logits.
     FloatingPointError
-        If the model's answer is not a number: it has no opinion to report.
+        If a probability is NaN: the model's weights have diverged.
     """
     from .handwriting import load_digit  # here: the lesson can be read without it
 
@@ -128,7 +130,7 @@ def judge(logits: torch.Tensor, labels: torch.Tensor) -> Evaluation:
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
     """Compute correct / N; counted on the device, divided here.
 
-    (For an exact mean there it would need float64, which Apple's GPUs do not have.)
+    (An exact mean on the device would need float64, which Apple's GPUs lack.)
     """
     return int((logits.argmax(dim=1) == labels).sum()) / len(labels)
 
@@ -140,7 +142,7 @@ def want_module(who: str, model: object) -> None:
         raise TypeError(f"{who} takes a model, not its class: write {name}()")
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"{who} takes a torch.nn.Module as its model, not a {type(model).__name__}"
+            f"{who} takes a torch.nn.Module as its model, not {model!r:.40}"
         )
 
 

@@ -45,14 +45,14 @@ class Exercise:
     Parameters
     ----------
     table
-        From arguments to what functions return, by a sentence about it: first the right
-        answer with the praise for it, then that of each mistake with a hint.
+        Maps arguments to {sentence: what such a function returns}: first the praise and
+        the right answer, then for each mistake a hint and what it returns.
     cases
         Arguments to try; enough of them to tell all mistakes apart.
     extremes
-        By its hint, arguments for which only a careful function is right.
+        Maps a hint to arguments that only a numerically stable function gets right.
     errors
-        By a word in the message of an error, what causes it.
+        Maps a word in an error's message to its cause.
     parts
         The names of what the function returns, if that is more than one tensor.
     """
@@ -138,9 +138,9 @@ class Exercise:
             for part in given
         ):
             raise Mistake(
-                f"your function gives a {type(answer).__name__}, not two tensors, the "
-                f"new {' and the new '.join(self.parts)}; return "
-                f"{', '.join(self.parts)}"
+                f"your function returns {type(answer).__name__}, not "
+                f"{len(self.parts)} tensors, the new {' and the new '.join(self.parts)}"
+                f"; return {', '.join(self.parts)}"
             )
         numbers = [_numbers(part) for part in given]
         for name, part in zip(self.parts, numbers, strict=True):
@@ -204,7 +204,7 @@ def _call(function: Function, case: Arguments) -> Any:
     if not callable(function):
         raise Mistake(
             "hand over the function itself, its name without parentheses, "
-            f"not a {type(function).__name__}"
+            f"not {function!r:.40}"
         )
     if isinstance(function, type):
         raise Mistake(f"hand over a function, not the class {function.__name__}")
@@ -221,7 +221,7 @@ def _call(function: Function, case: Arguments) -> Any:
     else:
         raise Mistake(f"your function raised {_told(errors[0])}")
     if answer is None:
-        raise Mistake("your function gives nothing back; let it end in return")
+        raise Mistake("your function returns None; end it with a return statement")
     return answer
 
 
@@ -246,7 +246,7 @@ def _numbers(answer: Any) -> torch.Tensor:
 
     Its type stays as it is: it tells how precise the numbers are.
     """
-    kind = f"your function gives a {type(answer).__name__}"
+    kind = f"your function returns {type(answer).__name__}"
     if isinstance(answer, torch.Tensor) and answer.is_meta:
         raise Mistake(f'{kind} on the device "meta", where there are no numbers')
     try:
@@ -261,7 +261,7 @@ def _numbers(answer: Any) -> torch.Tensor:
     except Exception as error:
         raise Mistake(f"{kind}, not numbers") from error
     if numbers.is_complex():
-        raise Mistake(f"{kind} of complex numbers; give real ones")
+        raise Mistake("your function returns complex numbers; return real ones")
     return numbers if numbers.is_floating_point() else numbers.double()
 
 

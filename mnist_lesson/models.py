@@ -90,7 +90,7 @@ class LeNet(Layers):
     """
 
     def __init__(self) -> None:
-        # Taking the maximum and ReLU may change places, since ReLU never decreases:
+        # Max pooling and ReLU commute, because ReLU is non-decreasing:
         # max(relu(a), relu(b)) = relu(max(a, b)). Pooling first leaves ReLU a quarter
         # of the work.
         super().__init__(

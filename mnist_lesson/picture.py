@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from .values import home_path
 
@@ -26,6 +26,7 @@ SIDE = 400  # pixels: a pen on a photographed A4 page is about as wide as one
 SMALLEST_SIDE = 8  # pixels: less than this cannot hold a legible digit
 MOST_PIXELS = 89_000_000  # above this Pillow suspects a decompression bomb
 CONTRAST = 64  # grey levels: ink of one colour has less
+ORIENTATION = ExifTags.Base.Orientation
 STRIP = 256  # rows: a large picture is made grey in strips, which take less memory
 # The formats that are opened, no others: on some of those Pillow starts a program
 # (Ghostscript on EPS). The number is how many million pixels are decoded in 2 seconds
@@ -50,7 +51,7 @@ NO_DIGIT = (
 )
 _CLOSED = "cannot be read: it is closed; open it again."
 _TOO_LARGE = (
-    "has more than {} million pixels: shrink it, 1,000 pixels a side are plenty."
+    "has more than {} million pixels: shrink it, 1,000 pixels a side is plenty."
 )
 
 _ONE_AT_A_TIME = threading.Lock()  # for warnings and stderr are the whole process's
@@ -104,8 +105,8 @@ def read_grey(file: Picture) -> Grey:
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        with _ONE_AT_A_TIME, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # at sizes and oddities we look ourselves
+        # Sizes and oddities are checked below.
+        with _ONE_AT_A_TIME, warnings.catch_warnings(action="ignore"):
             if isinstance(file, Image.Image):
                 _check(file)
                 return _small_grey(file)
@@ -197,7 +198,7 @@ def _small_grey(image: Image.Image) -> Grey:
         for width, height in (size[0], grey.height), size:
             grey = grey.resize((width, height), Image.Resampling.BOX)
     with contextlib.suppress(Exception):  # a damaged note of the camera's is no harm
-        grey.getexif()[0x0112] = image.getexif().get(0x0112, 1)
+        grey.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
         grey = ImageOps.exif_transpose(grey)
     return np.asarray(grey).round().astype(np.uint8)
 

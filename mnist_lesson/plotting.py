@@ -21,8 +21,8 @@ EXPLODED = 20  # times the first value: above, the axis becomes logarithmic
 LARGEST = 1e100  # what is beyond, Matplotlib can't place
 # How the names of Matplotlib's backends begin that show figures in a notebook.
 IN_NOTEBOOK = ("inline", "widget", "ipympl", "notebook", "nbagg", "module://")
-BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
-COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00")
+BLUE, VERMILION = "#0072B2", "#D55E00"  # told apart by the colour-blind (Okabe and Ito)
+COLORS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00")
 MARKERS = ("", "o", "s", "^", "D")
 
 
@@ -99,11 +99,12 @@ class CostPlotter:
         if not abs(step) <= LARGEST:
             raise ValueError(f"step must be a finite number, not {step}")
         point = _Point(int(step) if step.is_integer() else step, value, _cell())
-        for last in self._curves[title][-1:]:
-            if point.step <= last.step and point.cell not in (None, last.cell):
-                for points in self._curves.values():
-                    points[:] = [p for p in points if p.cell != last.cell]
-        self._curves[title].append(point)
+        curve = self._curves[title]
+        last = curve[-1] if curve else None
+        if last and point.step <= last.step and point.cell not in (None, last.cell):
+            for points in self._curves.values():
+                points[:] = [p for p in points if p.cell != last.cell]
+        curve.append(point)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> None:
         """Show the curves: in the notebook, in the terminal, or as a PNG file.
@@ -169,7 +170,7 @@ class CostPlotter:
         if reading and event.step % LOG_INTERVAL:
             return
         points = self._curves[self.titles[0]]
-        again = reading and any(event.step <= last.step for last in points[-1:])
+        again = reading and bool(points) and event.step <= points[-1].step
         if again or cell not in (None, self._shown_in or cell):
             self._begin(*self.titles[:2])  # fit returns before another cell runs
         self._shown_in = cell or self._shown_in
@@ -179,8 +180,9 @@ class CostPlotter:
             # Fit will end with an error, and no further event, when the cost is not
             # finite: the first such reading is shown at once.
             points = self._curves[self.titles[0]]
-            lost = [point for point in points if not math.isfinite(point.value)]
-            if time.perf_counter() < self._rest_until and lost != points[-1:]:
+            *before, newest = (math.isfinite(point.value) for point in points)
+            newly_lost = not newest and all(before)
+            if time.perf_counter() < self._rest_until and not newly_lost:
                 return
         elif event.validation is not None and len(self.titles) > 1:
             self.append(self.titles[1], event.step, event.validation.cost)
@@ -249,7 +251,7 @@ class CostPlotter:
         sizes = [(p.step, abs(p.value)) for p in every if abs(p.value) <= LARGEST]
         _, first = min(sizes, key=lambda size: (size[0], -size[1]), default=(0, 0.0))
         largest, label = max((size for _, size in sizes), default=0.0), "cost (nats)"
-        if largest > EXPLODED * first > 1 / LARGEST:
+        if first > 1 / LARGEST and largest > EXPLODED * first:
             # A fifth of the height, at least, is left to what is below.
             part = max(1, math.log10(largest / first) / 4)
             axes.set_yscale("symlog", linthresh=first, linscale=part)

@@ -9,7 +9,7 @@ import torch
 
 from .data import Digits
 from .inference import Recognition
-from .plotting import BLUE, ORANGE
+from .plotting import BLUE, VERMILION
 from .values import to_array, whole_number
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
@@ -50,12 +50,17 @@ def show_digits(
     stack = _stack("images", images)
     if not np.isfinite(stack).all():
         raise ValueError("images must be grey levels from 0 to 255, not nan or inf")
+    if stack.shape[2] in (3, 4):
+        raise ValueError(
+            "images must be (N, height, width), but these look like colours, of shape "
+            f"{stack.shape}; make them grey first"
+        )
     low, high = stack.min(), stack.max()
     if stack.dtype.kind in "iu":
-        levels = 0 <= low and high <= 255
-    else:  # floats may run over a little where they were resized
-        levels = high > 3 or not stack.any()
-    if not levels:
+        in_range = 0 <= low and high <= 255
+    else:  # bicubic resizing overshoots; standardized images end below 3
+        in_range = (-128 <= low and 3 < high <= 383) or not stack.any()
+    if not in_range:
         raise ValueError(
             "images must be grey levels from 0 to 255, but these lie between "
             f"{low:.3g} and {high:.3g}; undo their scaling first"
@@ -118,7 +123,7 @@ def show_recognition(recognition: Recognition) -> "Figure":
     if not isinstance(recognition, Recognition):
         raise ValueError(
             "recognition must be what recognize gives, a Recognition, "
-            f"not a {type(recognition).__name__}"
+            f"not {recognition!r:.40}"
         )
     [image] = _stack("a recognition's image", recognition.image)[:1]
     probabilities = to_array(recognition.probabilities)
@@ -133,7 +138,7 @@ def show_recognition(recognition: Recognition) -> "Figure":
     left, right = figure.subplots(1, 2)
     left.imshow(image, cmap="gray_r", vmin=0, vmax=255)
     left.set(title="what the model sees", xticks=[], yticks=[])
-    colors = [ORANGE if d == recognition.label else BLUE for d in range(10)]
+    colors = [VERMILION if d == recognition.label else BLUE for d in range(10)]
     right.bar(range(10), probabilities, color=colors)
     right.set(title=f"its answer: {recognition.label}", xlabel="digit")
     right.set(ylabel="probability", ylim=(0, 1), xticks=range(10))

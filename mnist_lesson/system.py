@@ -33,4 +33,4 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 def in_notebook() -> bool:
     """Tell whether a Jupyter kernel (JupyterLab, Colab, nbval …) runs this code."""
     ipython = sys.modules.get("IPython")
-    return hasattr(ipython and ipython.get_ipython(), "kernel")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

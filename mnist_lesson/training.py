@@ -24,13 +24,13 @@ MAX_GRAD_NORM = 4.0  # longer gradients, mostly of the first batches, are cut to
 
 
 class Trainer:
-    """Trains a model by stochastic gradient descent with momentum, and judges it.
+    """Trains a model by stochastic gradient descent with momentum, and evaluates it.
 
     Parameters
     ----------
     model
-        Any module from float32 (N, 1, 28, 28) to logits (N, 10). It is trained where
-        it stands; nothing is copied.
+        Any module from float32 (N, 1, 28, 28) to logits (N, 10). It is trained in
+        place.
     learning_rate
         The highest rate, for the mean (not the sum) of a batch's gradients.
     momentum
@@ -39,7 +39,7 @@ class Trainer:
     weight_decay
         L2 regularization: this times each parameter is added to its gradient.
     schedule
-        "one-cycle" raises the rate from 0 to `learning_rate` in the first three tenths
+        "one-cycle" raises the rate to `learning_rate` in the first three tenths
         of all steps and lowers it to 0 in the rest, both linearly, a simple form of
         Smith's (https://doi.org/10.48550/arXiv.1803.09820); "constant" holds it.
     device
@@ -48,7 +48,7 @@ class Trainer:
     Raises
     ------
     ValueError, TypeError
-        If an argument makes no sense, or PyTorch cannot use the device.
+        If an argument is invalid, or PyTorch cannot use the device.
 
     Notes
     -----
@@ -75,11 +75,15 @@ class Trainer:
         self.weight_decay = real_number("weight_decay", weight_decay)
         self.schedule = schedule
         if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, not {learning_rate}")
+            raise ValueError(
+                f"learning_rate must be above 0 and finite, not {learning_rate}"
+            )
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be from 0 to below 1, not {momentum}")
         if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be 0 or more, not {weight_decay}")
+            raise ValueError(
+                f"weight_decay must be 0 or more, and finite, not {weight_decay}"
+            )
         if schedule not in ("one-cycle", "constant"):
             raise ValueError(
                 f'schedule must be "one-cycle" or "constant", not {schedule!r}'
@@ -100,8 +104,7 @@ class Trainer:
         Returns
         -------
         float
-            With one cycle, it rises to `learning_rate` in the first 30 % of the steps
-            and falls towards 0 in the others, both in a straight line.
+            The rate of the schedule; see the class.
         """
         if self.schedule == "constant":
             return self.learning_rate
@@ -109,6 +112,7 @@ class Trainer:
         fall = (steps - step) / ((1 - WARMUP_FRACTION) * steps)
         return self.learning_rate * min(rise, fall, 1)
 
+    @torch.inference_mode(False)
     @torch.enable_grad()
     def fit(
         self,
@@ -141,11 +145,11 @@ class Trainer:
             Where to save each epoch, as ``epoch_0.pt`` and so on; made if need be.
             Checkpoints of an earlier training run in it are removed.
         resume
-            Go on after the last epoch that this training run has in `checkpoint_dir`,
-            as if never interrupted; begin if it has none.
+            Continue after the last epoch saved in `checkpoint_dir`, with the result of
+            an uninterrupted run; start anew if there is none.
         seed
             Decides the order of the digits, and what dropout drops. The first weights
-            are the model's own affair: call `torch.manual_seed` before making it.
+            are drawn when the model is made: call `torch.manual_seed` before that.
 
         Returns
         -------
@@ -157,8 +161,8 @@ class Trainer:
         FloatingPointError
             If the cost or a weight becomes infinite or not a number.
         ValueError, TypeError
-            If an argument makes no sense, or the checkpoints are of a training run
-            with other settings, digits or layers. The model is then as it was.
+            If an argument is invalid, or the checkpoints are of a training run with
+            other settings, digits or layers. The model is left unchanged.
         OSError
             If a checkpoint cannot be written; those before are as they were.
         RuntimeError
@@ -182,7 +186,7 @@ class Trainer:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
         handlers = _handlers(event_handler)
 
-        self.model.to(self.device)  # wherever it has been meanwhile
+        self.model.to(self.device)  # the caller may have moved it
         if any(map(nn.parameter.is_lazy, self.model.parameters())):
             self.predict(train.images[0])  # lazy layers take their sizes from it
         optimizer, history = self._optimizer(), History()
@@ -196,50 +200,53 @@ class Trainer:
             run = Checkpoints(folder, self.model, optimizer, settings)
             history = run.start(resume)
 
-        [group] = optimizer.param_groups  # only now: resuming makes a new one
+        [group] = optimizer.param_groups  # not before start(): resuming replaces it
         # All data goes to the device once; batches are then cut out there.
         images = torch.from_numpy(train.images).to(self.device)
         labels = torch.from_numpy(train.labels).to(self.device)
-        wanted, in_bfloat16 = input_format(self.model), autocast(self.device)
+        input_kwargs, mixed = input_format(self.model), autocast(self.device)
         steps = epochs * math.ceil(len(train) / batch_size)
         step = len(history) * steps // epochs
         try:
             for epoch in range(len(history), epochs):
-                # A seed for each epoch: a resumed run draws what an unbroken one does.
+                # A seed for each epoch, far from those of other seeds: a resumed run
+                # draws what an unbroken one does.
                 with random_numbers(seed * 1_000_003 + epoch, self.device) as lend:
                     order = torch.randperm(len(train), device="cpu").to(self.device)
                     targets = labels[order]
                     # One block: hundreds of small ones would fragment the memory.
-                    logits = images.new_empty((len(train), 10), dtype=torch.float32)
-                    pieces = (x.split(batch_size) for x in (order, targets, logits))
+                    all_logits = images.new_empty((len(train), 10), dtype=torch.float32)
+                    pieces = (x.split(batch_size) for x in (order, targets, all_logits))
                     batches = [*zip(*pieces, strict=True)]
                     self.model.train()
-                    for batch, (chosen, target, met) in enumerate(batches):
+                    for batch, (indices, target, seen) in enumerate(batches):
                         group["lr"] = self.rate(step, steps)
-                        inputs = to_input(images.index_select(0, chosen)).to(**wanted)
-                        with in_bfloat16:
-                            scores = self.model(inputs)
-                        scores = inference.checked(scores, len(chosen))
-                        cost = F.cross_entropy(scores, target)
+                        # 20 times as fast as images[indices] on a CPU:
+                        inputs = to_input(images.index_select(0, indices))
+                        with mixed:
+                            logits = self.model(inputs.to(**input_kwargs))
+                        logits = inference.checked(logits, len(indices))
+                        cost = F.cross_entropy(logits, target)
                         for parameter in group["params"]:
-                            parameter.grad = None  # backward adds to what it finds
+                            parameter.grad = None  # zero_grad() would take 20 µs more
                         cost.backward()
                         _clip([p.grad for p in group["params"] if p.grad is not None])
                         optimizer.step()
-                        met.copy_(scores.detach())
+                        seen.copy_(logits.detach())
                         if handlers:
-                            right = partial(inference.accuracy, met, target)
-                            place = epoch, batch, step
-                            event = EndIteration(*place, cost.detach(), right)
+                            accuracy = partial(inference.accuracy, seen, target)
+                            event = EndIteration(
+                                epoch, batch, step, cost.detach(), accuracy
+                            )
                             with lend():
                                 for handler in handlers:
                                     handler(event)
                         step += 1
 
-                learned = inference.judge(logits, targets)
-                self._check_finite(epoch, learned.cost, batches)
-                judged = self.evaluate(validation) if validation else None
-                history.append(EndEpoch(epoch, step, learned, judged))
+                trained = inference.judge(all_logits, targets)
+                self._check_finite(epoch, trained.cost, batches)
+                validated = self.evaluate(validation) if validation else None
+                history.append(EndEpoch(epoch, step, trained, validated))
                 if checkpoint_dir is not None:
                     run.save(history)
                 for handler in handlers:
@@ -248,7 +255,7 @@ class Trainer:
             warnings.warn(
                 f"the training run was interrupted after {len(history)} of {epochs} "
                 "epochs",
-                stacklevel=3,  # enable_grad is between
+                stacklevel=4,  # the two decorators are between
             )
         return history
 
@@ -311,7 +318,7 @@ class Trainer:
             If there is no such epoch.
         ValueError
             If its file is not a checkpoint, or one of another model or another
-            training run, or `epoch` is no whole number. The model is then as it was.
+            training run, or `epoch` is no whole number. The model is left unchanged.
         """
         epoch = whole_number("epoch", epoch)
         restore(home_path(checkpoint_dir), epoch, self.model)
@@ -345,7 +352,7 @@ class Trainer:
             return
         raise FloatingPointError(
             f"{what}: try a smaller learning_rate than {self.learning_rate:g}, or look "
-            "for wrong values in the images or the model"
+            "for NaN or huge values in the model's weights"
         )
 
 
@@ -357,8 +364,8 @@ def _handlers(given: Handler | Sequence[Handler] | None) -> Sequence[Handler]:
     for handler in handlers:
         if isinstance(handler, type):
             raise TypeError(
-                "event_handler must be called with events, which a class is not made "
-                f"for: give it an instance, {handler.__name__}()"
+                "event_handler must be an instance, not a class: write "
+                f"{handler.__name__}()"
             )
         if not callable(handler):
             raise TypeError(
@@ -371,7 +378,7 @@ def _handlers(given: Handler | Sequence[Handler] | None) -> Sequence[Handler]:
 def _clip(gradients: list[torch.Tensor]) -> None:
     """Shorten all gradients alike if together they are longer than they may be.
 
-    The same as torch.nn.utils.clip_grad_norm_, in a third of its time for few tensors.
+    As torch.nn.utils.clip_grad_norm_ does, in less than half its time for few tensors.
     """
     length = torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients]))
     factor = length.div_(MAX_GRAD_NORM).clamp_(min=1).reciprocal_()

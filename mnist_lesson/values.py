@@ -30,14 +30,13 @@ def real_number(name: str, value: Any) -> float:
 
 def home_path(path: str | os.PathLike[str]) -> Path:
     """Give a path in which `~` is the user's home folder, if there is one."""
-    return Path(os.path.expanduser(path))  # as it is without a home: Path's would raise
+    return Path(os.path.expanduser(path))  # Path.expanduser raises without one
 
 
 def to_array(values: Any) -> np.ndarray:
     """Give an array in native byte order, of an array, a list or any tensor.
 
-    A tensor may be sparse, on a device, or waiting for a gradient; so may those in a
-    list.
+    A tensor may be sparse, on a device, or require a gradient; so may those in a list.
     """
     if isinstance(values, torch.Tensor):
         if values.is_meta:
@@ -67,7 +66,8 @@ def to_array(values: Any) -> np.ndarray:
 def to_tensor(values: Any) -> torch.Tensor:
     """Give a dense tensor without a gradient; a tensor stays on its device.
 
-    PyTorch takes arrays neither backwards nor read-only nor in foreign byte order.
+    `torch.from_numpy` refuses negative strides and foreign byte order, and warns of
+    read-only arrays.
     """
     if isinstance(values, torch.Tensor):
         tensor = values.detach()

@@ -19,6 +19,9 @@ def test_events_may_be_made_from_plain_numbers():
     event = EndIteration(0, 100, 100, lambda: torch.tensor(0.5), lambda: 1)
     assert (event.cost, event.accuracy) == (0.5, 1.0)
     assert isinstance(event.accuracy, float)
+    # What event_handler=print shows reads nothing from the device.
+    event = EndIteration(1, 2, 3, lambda: 1 / 0, lambda: 1 / 0)
+    assert repr(event) == "EndIteration(epoch=1, batch=2, step=3)"
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,18 @@ def test_titles_and_columns_that_make_no_sense(show):
 
 def test_what_are_no_grey_levels_would_be_drawn_as_blank_paper(sample):
     images = sample.test.images[:2]
-    for scaled in images / 255, to_input(images), images > 127, -images.astype(int):
+    many = 100.0 * images  # as if scaled once too often
+    for scaled in (
+        images / 255,
+        to_input(images),
+        images > 127,
+        -images.astype(int),
+        many,
+    ):
         refused("grey levels from 0 to 255, but these lie between", show_digits, scaled)
     refused("not nan", show_digits, images * math.nan)
+    colours = np.repeat(images[0, :, :, None], 3, axis=2)
+    refused("look like colours.*make them grey", show_digits, colours)
     for levels in images * 0.0, images + 0.3:  # blank paper, and a little over
         assert np.array_equal(shown(show_digits(levels)), levels)
 

@@ -16,7 +16,7 @@
   const LARGEST_FILE = 20e6, MOST_PIXELS = 40e6;
   const UNREADABLE = "cannot be read as a picture: it is damaged or of another kind; "
     + "save it again as PNG or JPEG.";
-  const SHRINK = "shrink it, 1,000 pixels a side are plenty.";
+  const SHRINK = "shrink it, 1,000 pixels a side is plenty.";
 
   function paper(width, height = width, attributes = {}) {
     const canvas = make("canvas", { width, height, ...attributes });

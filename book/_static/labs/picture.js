@@ -12,7 +12,7 @@ lab.define("picture", lab.recipe(function picture() {
   function grey({ data, width, height }) {
     if (width * height > MOST_PIXELS) {
       throw new Error("has more than 89 million pixels: "
-        + "shrink it, 1,000 pixels a side are plenty.");
+        + "shrink it, 1,000 pixels a side is plenty.");
     }
     refuseSmall(width, height);
     const levels = new Uint8Array(width * height);
