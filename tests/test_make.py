@@ -88,7 +88,7 @@ def test_without_a_name_all_chapters_are_run(make):
     assert lines[1].splitlines()[0].rstrip().endswith("tools/execute.py")
 
 
-@pytest.mark.parametrize("named", ["lenat", "11", "your own digit"])
+@pytest.mark.parametrize("named", ["lenat", "99", "your own digit"])
 def test_a_chapter_that_there_is_not(make, named):
     for target in "notebooks", "execute":
         done = make(target, f"CHAPTER={named}")

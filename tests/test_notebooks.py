@@ -82,7 +82,8 @@ def test_follows_the_skeleton(text):
     headings = re.findall(r"^## (.+)$", text, re.M)
     assert headings[-3:] == ["Summary", "Exercises", "Further reading"]
     summary = text.split("## Summary")[1].split("## Exercises")[0]
-    assert 3 <= len(re.findall(r"^- ", summary, re.M)) <= 5
+    points = len(re.findall(r"^- ", summary, re.M))
+    assert 3 <= points <= 5, "a summary has three to five points"
     exercises = re.findall(r"^\*\*(\d)\. (?:Predict|Change|Build)", text, re.M)
     assert exercises in (["1", "2", "3"], ["1", "2", "3", "4"])
 
@@ -98,7 +99,8 @@ def test_reads_well_everywhere(path, code, text):
             assert len(lines) <= 15, cell.source
         # Each cell that draws says in its metadata what is to be seen.
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
-            assert len(cell.metadata.mystnb.image.alt) > 40
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 40, f"no alt text for what this draws:\n{cell.source}"
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if target.startswith("https://"):
             assert target.startswith("https://doi.org/"), target

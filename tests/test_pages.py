@@ -178,6 +178,14 @@ def test_nothing_moves_while_a_page_loads_and_is_read(visit, site, name, size):
     visit.wait_for_function(  # its labs have come
         "!document.querySelector('[data-lab]:not(:has(> .lab))')"
     )
+    places = visit.evaluate(
+        """[...document.querySelectorAll('[data-lab]')].map((place) => [
+            place.dataset.lab, parseFloat(getComputedStyle(place).minHeight) / 16,
+            place.querySelector('.lab').offsetHeight / 16])"""
+    )
+    for lab, kept, high in places:
+        said = f"{lab} is {high:.1f}rem high, but its place keeps {kept:.1f}rem"
+        assert abs(kept - high) < 1, f"{said} for it on a screen {size['width']} wide"
     moved = visit.evaluate("window.moved")
     assert sum(value for value, _ in moved) < 0.02, moved
     sizes = visit.evaluate(

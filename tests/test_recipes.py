@@ -108,7 +108,7 @@ def course(checkout, full_mnist):
         "# Thrown away\n\n" + 20 * "In this chapter we look at a model that goes. "
         + "\n\n<!-- in the list of chapters: a model that goes -->"
     )  # fmt: skip
-    badge.source = badge.source.replace("07_lenet", "11_thrown_away")
+    badge.source = badge.source.replace("07_lenet", "99_thrown_away")
     imports.source = (
         "import torch\n\nfrom mnist_lesson import ThrownAway, load_mnist, "
         "show_digits, show_maps, to_input"
@@ -126,9 +126,9 @@ def course(checkout, full_mnist):
         *(code(c, metadata={"mystnb": {"image": {"alt": PICTURE}}}) for c in draw),
         words(ENDING),
     ]
-    nbformat.write(chapter, course / "notebooks" / "11_thrown_away.ipynb")
+    nbformat.write(chapter, course / "notebooks" / "99_thrown_away.ipynb")
     last = "      - file: notebooks/10_results\n"
-    edit("_toc.yml", last, f"{last}{last.replace('10_results', '11_thrown_away')}")
+    edit("_toc.yml", last, f"{last}{last.replace('10_results', '99_thrown_away')}")
     return course
 
 
@@ -170,23 +170,23 @@ def test_a_model(run, course, page):
 
 
 def test_a_lab_in_a_chapter(run, course, git):
-    run("tools/execute.py", "11")
+    run("tools/execute.py", "99")
     run("tools/chapters.py")
     listed = git(course, "status", "--short", "--untracked-files=all")
     weights = "book/_static/labs/weights.js"  # of the model, if that came first
     assert {line[3:] for line in listed.splitlines()} - {weights} == {
         *("mnist_lesson/models.py", "tests/test_models.py", "tools/results.py"),
         *("book/_static/labs/thrown.js", "book/_static/labs/thrown.css"),
-        *("tests/test_lab_thrown.py", "notebooks/11_thrown_away.ipynb", "_toc.yml"),
+        *("tests/test_lab_thrown.py", "notebooks/99_thrown_away.ipynb", "_toc.yml"),
         *("book/index.md", "README.md"),
     }
     for page in "README.md", "book/index.md":
         assert re.search(
-            "Thrown away.*11_thrown_away", (course / page).read_text("utf-8")
+            "Thrown away.*99_thrown_away", (course / page).read_text("utf-8")
         )
     tests = [f"tests/test_{name}.py" for name in ("notebooks", "labs", "lab_thrown")]
     content = "tests/test_book.py::test_a_page_has_its_content"
     run(
-        *("-m", "pytest", "-q", "--nbval", "notebooks/11_thrown_away.ipynb"),
+        *("-m", "pytest", "-q", "--nbval", "notebooks/99_thrown_away.ipynb"),
         *(*tests, content, "-k", "thrown"),
     )

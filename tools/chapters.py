@@ -81,6 +81,9 @@ PAGES = {"book/index.md": listed, "README.md": badges}
 
 def fill(root: Path = ROOT) -> None:
     """Write both anew, between their marks."""
+    if forgotten := {*(root / "notebooks").glob("*.ipynb")} - {*notebooks(root)}:
+        names = ", ".join(sorted(path.name for path in forgotten))
+        raise SystemExit(f"_toc.yml does not list {names}: the book would lack it")
     for name, write in PAGES.items():
         page = root / name
         text = re.sub(

@@ -1,16 +1,17 @@
 """Train the models that the book's pages carry, and write them as scripts.
 
-    python -m tools.make_lab_weights
+    python -m tools.make_lab_weights [--all]
 
-Trains each with the settings of results.py, but with 5,000 of the training digits held
-out as in the chapters; rounds its parameters to 16-bit floating point, which halves the
-files and changes next to nothing; measures the rounded models on the 10,000 test
-digits; and writes book/_static/labs/weights.js, which lists their layers, and
-examples.js with test digits to try them on.
+Trains each that is not there yet, or all, with the settings of results.py, but with
+5,000 of the training digits held out as in the chapters; rounds its parameters to
+16-bit floating point, which halves the files and changes next to nothing; measures the
+rounded models on the 10,000 test digits; and writes book/_static/labs/weights.js, which
+lists their layers, and examples.js with test digits to try them on.
 """
 
 import base64
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,14 +109,20 @@ def read(path: Path) -> dict:
     return json.loads(content.removesuffix(");\n"))
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Train, measure and write."""
+    if arguments not in ([], ["--all"]):
+        raise SystemExit(__doc__)
     mnist = load_mnist(source="full")
+    known = {} if arguments else read(WEIGHTS)
     models, packed, accuracies = {}, {}, {}
     for name in MODELS:
-        models[name] = train(name, mnist)
-        test = Trainer(models[name], device="cpu").evaluate(mnist.test)
-        accuracies[name] = round(test.accuracy, 4)
+        if name in known:
+            models[name], accuracies[name] = unpack(name)
+        else:
+            models[name] = train(name, mnist)
+            test = Trainer(models[name], device="cpu").evaluate(mnist.test)
+            accuracies[name] = round(test.accuracy, 4)
         packed[name] = pack(models[name], accuracies[name])
     write(WEIGHTS, ABOUT_WEIGHTS, packed)
     chosen = choose(mnist.test, models)
@@ -127,4 +134,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
