@@ -1,12 +1,15 @@
 """The scripts that make what is committed."""
 
+import base64
+import io
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
-from tools import execute, results
+from tools import chapters, execute, results
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +61,25 @@ def test_execute_wants_full_mnist(store, monkeypatch):
     with pytest.raises(SystemExit, match="stored on full MNIST only: "):
         execute.main([str(path)])
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "RGB", "L"])
+@pytest.mark.parametrize("opacity", [255, 100])
+def test_a_stored_picture_keeps_its_pixels_in_fewer_bytes(mode, opacity):
+    picture = Image.linear_gradient("L").convert("RGBA")
+    picture.putalpha(opacity)
+    picture = picture.convert(mode)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    png = base64.b64encode(buffer.getvalue()).decode()
+    packed = execute.packed(png)
+    again = Image.open(io.BytesIO(base64.b64decode(packed)))
+    assert again.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
+    assert len(packed) < len(png) and execute.packed(packed) == packed
+
+
+def test_the_stored_notebooks_are_small():
+    assert sum(path.stat().st_size for path in chapters.notebooks()) < 4_000_000
 
 
 def test_cleaning_keeps_outputs_and_runs_nothing(store):
