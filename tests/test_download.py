@@ -95,7 +95,8 @@ def test_a_network_that_swallows_everything(nowhere, monkeypatch):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         monkeypatch.setattr(download, "MIRRORS", [url, url])
         start = time.monotonic()
-        with pytest.warns(UserWarning, match="none of its mirrors.*no network?"):
+        said = "none of its mirrors.*no network?.*using the 5,000 digits"
+        with pytest.warns(UserWarning, match=said):
             assert load_mnist().source == "sample"
         assert time.monotonic() - start < 10
 
