@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from .data import Digits, grey_levels, to_input
 from .devices import autocast, input_format
 from .events import Evaluation
+from .values import short
 
 if TYPE_CHECKING:
     from .picture import Picture
@@ -142,7 +143,7 @@ def want_module(who: str, model: object) -> None:
         raise TypeError(f"{who} takes a model, not its class: write {name}()")
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"{who} takes a torch.nn.Module as its model, not {model!r:.40}"
+            f"{who} takes a torch.nn.Module as its model, not {short(model)}"
         )
 
 

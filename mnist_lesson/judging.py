@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .values import to_array, to_tensor
+from .values import short, to_array, to_tensor
 
 # What a learner hands over: a function, it is hoped, of the right arguments.
 Function = Callable[..., Any]
@@ -204,7 +204,7 @@ def _call(function: Function, case: Arguments) -> Any:
     if not callable(function):
         raise Mistake(
             "hand over the function itself, its name without parentheses, "
-            f"not {function!r:.40}"
+            f"not {short(function)}"
         )
     if isinstance(function, type):
         raise Mistake(f"hand over a function, not the class {function.__name__}")

@@ -10,7 +10,7 @@ import torch
 from .data import Digits
 from .inference import Recognition
 from .plotting import BLUE, VERMILION
-from .values import to_array, whole_number
+from .values import short, to_array, whole_number
 
 if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from .drawing import Figure
@@ -123,7 +123,7 @@ def show_recognition(recognition: Recognition) -> "Figure":
     if not isinstance(recognition, Recognition):
         raise ValueError(
             "recognition must be what recognize gives, a Recognition, "
-            f"not {recognition!r:.40}"
+            f"not {short(recognition)}"
         )
     [image] = _stack("a recognition's image", recognition.image)[:1]
     probabilities = to_array(recognition.probabilities)

@@ -16,7 +16,7 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     with suppress(TypeError):
         if (number := operator.index(value)) >= least:
             return number
-    raise ValueError(f"{name} must be a whole number from {least}, not {_short(value)}")
+    raise ValueError(f"{name} must be a whole number from {least}, not {short(value)}")
 
 
 def real_number(name: str, value: Any) -> float:
@@ -25,7 +25,7 @@ def real_number(name: str, value: Any) -> float:
         array = to_array(value)
         if array.dtype.kind in "biufO":
             return float(array.item())
-    raise ValueError(f"{name} must be one number, not {_short(value)}")
+    raise ValueError(f"{name} must be one number, not {short(value)}")
 
 
 def home_path(path: str | os.PathLike[str]) -> Path:
@@ -86,6 +86,6 @@ def described(values: Any) -> str:
     return f"an object of type {type(values).__name__}"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """Show a value in a message: on one line, and not all of a large one."""
     return " ".join(reprlib.repr(value).split())

@@ -16,12 +16,13 @@ from mnist_lesson import MEAN, STD, LeNet, LeNet5, Trainer, load_mnist
 from mnist_lesson.data import PAPER
 from mnist_lesson.models import PartlyConnected
 from tools import results as tool
+from tools.chapters import notebooks
 
 ROOT = Path(__file__).parents[1]
 RESULTS = json.loads((ROOT / "results" / "results.json").read_text("utf-8"))
 RECORDS = RESULTS["models"] | RESULTS["experiments"]
 EXPERIMENTS = tool.MODELS | tool.EXPERIMENTS
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = notebooks()
 LEAST = {
     "softmax regression": 92.45,
     "multilayer perceptron": 98.15,

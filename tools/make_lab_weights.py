@@ -115,17 +115,13 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(__doc__)
     mnist = load_mnist(source="full")
     known = {} if arguments else read(WEIGHTS)
-    models, packed, accuracies = {}, {}, {}
-    for name in MODELS:
-        if name in known:
-            models[name], accuracies[name] = unpack(name)
-        else:
-            models[name] = train(name, mnist)
-            test = Trainer(models[name], device="cpu").evaluate(mnist.test)
-            accuracies[name] = round(test.accuracy, 4)
-        packed[name] = pack(models[name], accuracies[name])
-    write(WEIGHTS, ABOUT_WEIGHTS, packed)
-    chosen = choose(mnist.test, models)
+    for name in (name for name in MODELS if name not in known):
+        model = train(name, mnist)
+        test = Trainer(model, device="cpu").evaluate(mnist.test)
+        known[name] = pack(model, round(test.accuracy, 4))
+    write(WEIGHTS, ABOUT_WEIGHTS, {name: known[name] for name in MODELS})
+    accuracies = {name: known[name]["accuracy"] for name in MODELS}
+    chosen = choose(mnist.test, {name: unpack(name)[0] for name in MODELS})
     digits = [
         {"label": int(label), "image": encode(image)}
         for image, label in zip(chosen.images, chosen.labels, strict=True)
