@@ -74,13 +74,14 @@ def draw_icons(page):
 
 def drop_what_is_unused(page):
     """Keep the scripts and styles that this page uses, and let the text come first."""
+    unused = "|".join(
+        words
+        for words, selector in NEEDED_BY.items()
+        if not (selector and page.select_one(selector))
+    )
     for tag in page.select("script, link[rel=stylesheet], link[rel=preload]"):
         source = tag.get("src") or tag.get("href") or f"{tag.get('type')} {tag.string}"
-        unused = any(
-            re.search(words, source) and not (selector and page.select_one(selector))
-            for words, selector in NEEDED_BY.items()
-        )
-        if unused or tag.get("rel") == ["preload"]:
+        if re.search(unused, source) or tag.get("rel") == ["preload"]:
             tag.decompose()
         elif tag.get("src") and "documentation_options" not in source:
             # In order, after the page is read; only the options are set at once.
