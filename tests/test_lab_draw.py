@@ -18,8 +18,12 @@ SMALL_SEVEN = [[(180, 190), (230, 190), (200, 260)]]
 
 @pytest.fixture
 def pad(lab):
-    """The page with the pad, opened."""
-    return Pad(lab("draw", below=3_000))
+    """The page with the pad, opened and cleared."""
+    pad = Pad(lab("draw", below=3_000))
+    pad.says("A real 5")
+    press(pad.page, "Clear")
+    pad.says("The pad is blank")
+    return pad
 
 
 class Pad:
@@ -97,6 +101,26 @@ def picture(strokes, size=(640, 480), at=(200, 100)):
     return image
 
 
+def test_it_opens_on_a_digit_that_divides_the_models(lab):
+    """The first stroke, or another picture, takes its place; or it is cleared."""
+    pad = Pad(lab("draw"))
+    pad.says("A real 5, from MNIST's test digits. Softmax regression reads 6")
+    assert pad.answers == ["6", "5", "5"]
+    fives = [digit for digit in read(EXAMPLES)["digits"] if digit["label"] == 5]
+    shown = base64.b64decode(fives[1]["image"])
+    assert (pad.preview.ravel() == [*shown]).all()
+    pad.draw(ONE)
+    pad.says("LeNet reads 1")
+    press(pad.page, "Undo")
+    pad.says("The pad is blank")
+    pad.page.reload()
+    pad.says("A real 5")
+    pad.page.get_by_label("test digit").select_option("7")
+    pad.says("LeNet reads 7")
+    press(pad.page, "Undo")
+    pad.says("The pad is blank")
+
+
 def test_what_the_mouse_draws_is_read_and_taken_back(pad):
     assert "The pad is blank" in pad.page.inner_text(".lab-status")
     assert pad.answers == ["–"] * 3 and not pad.preview.any()
@@ -141,7 +165,9 @@ def test_probabilities_and_feature_maps(pad):
     assert second.get_attribute("aria-label").endswith(none)
 
 
-def test_keys_alone_draw_a_one_and_take_it_back(pad):
+def test_keys_alone_draw_a_one_and_take_it_back(lab):
+    pad = Pad(lab("draw", below=3_000))
+    pad.says("A real 5")
     pad.press("Tab")
     assert pad.canvas.evaluate("(canvas) => canvas === document.activeElement")
     pad.press(*["ArrowUp"] * 9, "Space", *["ArrowDown"] * 18, "Space", "ArrowRight")

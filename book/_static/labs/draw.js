@@ -5,6 +5,7 @@
   const { make, button, choice, percent, bytes } = lab;
   const BLANK =
     "The pad is blank: draw a digit, and the models read it while you draw.";
+  const OPENING = 15; // of the examples: the three models don't agree about it
   const HELP = "Draw one digit with mouse, pen or finger. With keys: arrows move the "
     + "pen, space puts it down or lifts it, Escape clears. Or upload or paste a "
     + "picture, or pick one of MNIST's test digits; "
@@ -139,12 +140,14 @@
     const options = digits.map(({ label }, n) =>
       [String(n), `${label}${n < 10 ? "" : ", hard"}`]);
     const picker = choice("test digit", [["", "choose"], ...options], "", (key) => {
-      if (key === "") return;
+      if (key !== "") showDigit(key);
+    });
+    function showDigit(key, opening = false) {
       // It is in MNIST's frame already; on the pad it is dark on white.
       const levels = bytes(digits[key].image);
       const canvas = image(levels.map((level) => 255 - level), 28, 28);
-      pad.show({ canvas, levels, key });
-    });
+      pad.show({ canvas, levels, key, opening });
+    }
 
     let newest = null; // an earlier file that takes longer must not come after it
     async function take(file) {
@@ -215,6 +218,10 @@
           return `${name} reads ${probabilities[m].indexOf(most)} (${percent(most)})`;
         }).join(", ");
         text = `${text[0].toUpperCase()}${text.slice(1)}.`;
+        if (pad.last.opening) {
+          const { label } = digits[OPENING];
+          text = `A real ${label}, from MNIST's test digits. ${text} Draw your own.`;
+        }
       }
       if (!pad.drawing) line.say(pad.pen + text, 400);
     }
@@ -238,7 +245,6 @@
           pad.element, make("div.lab-row", buttons, upload), sees),
         table.element),
       maps.element);
-    line.textContent = BLANK;
-    update();
+    showDigit(String(OPENING), true);
   });
 }

@@ -73,9 +73,12 @@
     const held = new Set(); // arrow keys; two at once move the pen aslant
     let marks = [], stroke = null;
 
+    /* What the pad opens with makes room for the reader's own. */
+    const own = () => marks.filter(({ opening }) => !opening);
+
     function begin(...point) {
       stroke = { points: [point] };
-      marks.push(stroke);
+      marks = [...own(), stroke];
       changed();
     }
     function go(...point) {
@@ -211,7 +214,7 @@
     return {
       element: make("div.lab-draw-sheet", canvas, ring),
       draw, sheet, averaged, undo, clear,
-      show: (mark) => remark([...marks, mark]),
+      show: (mark) => remark([...own(), mark]),
       get drawing() { return stroke !== null && !pen.down; },
       get last() { return marks.at(-1); },
       get pen() {
