@@ -170,13 +170,14 @@ def test_what_the_page_on_tensors_shows_is_what_pytorch_answers():
 
 
 def test_chapters_and_references_name_each_other(pages):
-    """Each paper that a chapter cites is listed, and each listed is cited."""
+    """Each paper that the book cites is listed, and each listed is cited."""
     bibliography = (ROOT / "book" / "references.bib").read_text("utf-8")
     entries = re.findall(r"^@\w+\{(\w+),(.*?)^\}", bibliography, re.M | re.S)
     assert len(dict(entries)) == bibliography.count("\n@") + 1 > 30
     listed = {link["href"] for link in pages["book/references"].select("a[href]")}
-    outlook = (ROOT / "book" / "outlook.md").read_text("utf-8")
-    links = "\n".join([*map(prose, CHAPTERS), outlook]).lower()
+    files = [ROOT / "book" / f"{name}.md" for name in ("outlook", "questions")]
+    others = [path.read_text("utf-8") for path in files]
+    links = "\n".join([*map(prose, CHAPTERS), *others]).lower()
     chapters, known = unquote(links), set()
     for key, fields in entries:
         title = re.search(r"\btitle = \{(.+)\},?$", fields, re.M)[1]
@@ -202,6 +203,7 @@ KINDS = {
     *(("average pooling", "pooling"), ("max pooling", "pooling")),
     *(("Nesterov momentum", "momentum"), ("vanishing gradient", "gradient")),
     ("dead ReLU", "ReLU"),
+    *(("fully connected layer", "layer"), ("hidden layer", "layer")),
 }
 
 
