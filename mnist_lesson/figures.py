@@ -30,7 +30,7 @@ def draw_softmax_regression() -> Diagram:
     z = fig.column(2.6, 3.1, 0.7, BEFORE, LOGITS)
     y = fig.column(4.9, 3.1, 0.7, AFTER, OUTPUTS)
     fig.connect(x, z)
-    fig.softmax(z, y, 1.1, r"$\dfrac{\exp\,z_i}{\sum_j\,\exp\,z_j}$", size=15)
+    fig.softmax(z, y, 1.1, r"$\dfrac{\exp\,z_i}{\sum_k\,\exp\,z_k}$", size=15)
     fig.name("weights $W$", x[0], z[0], 3.56)
     fig.name("biases $b$", x[-1], z[-1], 0.3)
     fig.write(0.66, 4.26, "input layer $X$")

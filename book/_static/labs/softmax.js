@@ -327,7 +327,7 @@
       const [total, held] = sizes.map(thousands);
       status.textContent = steps === 0
         ? `All weights are 0. ${total} digits to learn from, `
-          + `${held} held out to judge by.`
+          + `${held} held out.`
         : `After ${counted(steps, "step")}, ${counted(epoch, "complete epoch")}: `
           + `${right} of ${held} held-out digits are read right, ${percent(accuracy)}; `
           + `the cost on them is ${cost.toFixed(3)} nats.`;
