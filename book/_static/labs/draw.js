@@ -195,8 +195,9 @@
       return levels.some((level) => level > 0) ? { levels } : null;
     }
     async function answer() {
-      picker.children[1].value = pad.last?.key ?? "";
-      const asked = question(), what = pad.last?.canvas ? "picture" : "drawing";
+      const last = pad.last ?? {}; // another one may be there when the answer comes
+      picker.children[1].value = last.key ?? "";
+      const asked = question(), what = last.canvas ? "picture" : "drawing";
       let said = {}, text = BLANK;
       const wantMaps = maps.element.open;
       if (asked && !arrived) {
@@ -218,7 +219,7 @@
           return `${name} reads ${probabilities[m].indexOf(most)} (${percent(most)})`;
         }).join(", ");
         text = `${text[0].toUpperCase()}${text.slice(1)}.`;
-        if (pad.last.opening) {
+        if (last.opening) {
           const { label } = digits[OPENING];
           text = `A real ${label}, from MNIST's test digits. ${text} Draw your own.`;
         }
