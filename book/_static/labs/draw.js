@@ -220,7 +220,7 @@
         }).join(", ");
         text = `${text[0].toUpperCase()}${text.slice(1)}.`;
         if (last.opening) {
-          const { label } = digits[OPENING];
+          const { label } = digits[last.key];
           text = `A real ${label}, from MNIST's test digits. ${text} Draw your own.`;
         }
       }
