@@ -3,8 +3,8 @@
 In reading order: idx (the file format), download, data, models, augmentation, events,
 devices, inference, checkpoints, training, plotting, showing. They rest on values (what
 users pass in) and system (files, notebooks). Companions: picture and handwriting (from
-a photo to MNIST's frame), drawing and figures (diagrams), judging and checks
-(exercises).
+a photo to MNIST's frame), outliers (is it a digit at all?), drawing and figures
+(diagrams), judging and checks (exercises).
 """
 
 import importlib
@@ -21,7 +21,13 @@ from .inference import Recognition, recognize
 from .models import *  # noqa: F403 (a new model is exported from its own file)
 from .picture import HandwritingError, example_picture
 from .plotting import CostLogger, CostPlotter
-from .showing import show_digits, show_maps, show_recognition
+from .showing import (
+    show_digits,
+    show_maps,
+    show_recognition,
+    show_table,
+    spread,
+)
 from .training import Trainer
 
 __all__ = [
@@ -52,6 +58,8 @@ __all__ = [
     "show_digits",
     "show_maps",
     "show_recognition",
+    "show_table",
+    "spread",
     "to_input",
     "write_idx",
     *models.__all__,

@@ -1,7 +1,8 @@
-"""Show digits, feature maps and answers as pictures."""
+"""Show digits, feature maps and answers as pictures, and measurements as a table."""
 
 import math
 from collections.abc import Iterable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,98 @@ if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from .drawing import Figure
 
 MOST_PICTURES = 1_000  # side by side
+
+
+class Table:
+    """Rows of text under a heading: a table in a notebook, aligned text in print."""
+
+    def __init__(self, heading: tuple[str, ...], rows: list[tuple[str, ...]]):
+        self.heading = heading
+        self.rows = rows
+
+    def __repr__(self) -> str:
+        all_rows = [self.heading, *self.rows]
+        width, *widths = [
+            max(map(len, column)) for column in zip(*all_rows, strict=True)
+        ]
+        return "\n".join(
+            "   ".join([f"{name:{width}}", *map(str.rjust, entries, widths)])
+            for name, *entries in all_rows
+        )
+
+    def _repr_html_(self) -> str:
+        def line(name: str, *entries: str, tag: str = "td") -> str:
+            cells = [f"<{tag} {RIGHT}>{escape(entry)}</{tag}>" for entry in entries]
+            scope = "col" if tag == "th" else "row"
+            first = f'<th scope="{scope}" {LEFT}>{escape(name)}</th>'
+            return f"<tr>{first}{''.join(cells)}</tr>"
+
+        head, *body = line(*self.heading, tag="th"), *[line(*row) for row in self.rows]
+        start = f'<table class="table">\n<thead>{head}</thead>\n<tbody>'
+        return "\n".join([start, *body, "</tbody></table>"])
+
+
+LEFT, RIGHT = [f'style="text-align: {side}"' for side in ("left", "right")]
+
+
+def show_table(heading: Iterable[object], *rows: Iterable[object]) -> Table:
+    """Show what was measured, row by row.
+
+    Parameters
+    ----------
+    heading
+        What stands above each column.
+    *rows
+        As many entries each as the heading has, of anything: first what the row is
+        about, then its numbers.
+
+    Returns
+    -------
+    Table
+        As the last expression of a cell, it is shown; printed, it is aligned text.
+
+    Raises
+    ------
+    ValueError
+        If a row is longer or shorter than the heading, or the heading is empty.
+    """
+    top, *lines = [tuple(map(str, row)) for row in (heading, *rows)]
+    for number, line in enumerate(lines, 1):
+        if len(line) != len(top):
+            raise ValueError(
+                f"row {number} must have an entry for each of the {len(top)} columns, "
+                f"not {len(line)}: {short(line)}"
+            )
+    if not top:
+        raise ValueError("heading must have an entry for each column, not none")
+    return Table(top, lines)
+
+
+def spread(values: Iterable[float]) -> str:
+    """Write the mean of several runs and the standard deviation between them.
+
+    Parameters
+    ----------
+    values
+        One number of each run, at least two of them.
+
+    Returns
+    -------
+    str
+        Both, with one decimal, as in "94.2 ± 0.1". The squares are divided by one less
+        than the number of runs, since the mean was estimated from them, too.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two numbers, or these aren't numbers.
+    """
+    numbers = to_array(values if hasattr(values, "shape") else list(values))
+    if numbers.ndim != 1 or len(numbers) < 2 or numbers.dtype.kind not in "biuf":
+        raise ValueError(
+            f"values must be the numbers of at least two runs, not {short(values)}"
+        )
+    return f"{numbers.mean():.1f} ± {numbers.std(ddof=1):.1f}"
 
 
 def show_digits(
@@ -105,6 +198,8 @@ def show_maps(
 def show_recognition(recognition: Recognition) -> "Figure":
     """Draw what a model was shown beside the probabilities it gave.
 
+    Below a picture unlike any digit it says so.
+
     Parameters
     ----------
     recognition
@@ -138,6 +233,8 @@ def show_recognition(recognition: Recognition) -> "Figure":
     left, right = figure.subplots(1, 2)
     left.imshow(image, cmap="gray_r", vmin=0, vmax=255)
     left.set(title="what the model sees", xticks=[], yticks=[])
+    if image.shape == (28, 28) and recognition.outlier:
+        left.set_xlabel("unlike any digit", color=VERMILION)
     colors = [VERMILION if d == recognition.label else BLUE for d in range(10)]
     right.bar(range(10), probabilities, color=colors)
     right.set(title=f"its answer: {recognition.label}", xlabel="digit")

@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -13,6 +14,8 @@ from mnist_lesson import (
     show_digits,
     show_maps,
     show_recognition,
+    show_table,
+    spread,
     to_input,
 )
 
@@ -142,3 +145,33 @@ def test_show_recognition(sample):
         refused(
             "^a recognition's (probabilities|image) must be", show_recognition, wrong
         )
+
+
+def test_show_table():
+    table = show_table(("", "rate", "in %"), ("MLP", 0.1, "96.0 ± 0.2"), ("<b>", 3, 9))
+    assert repr(table).splitlines() == [
+        "      rate         in %",
+        "MLP    0.1   96.0 ± 0.2",
+        "<b>      3            9",
+    ]
+    rows = BeautifulSoup(table._repr_html_(), "html.parser").find_all("tr")
+    assert [[(cell.name, cell.text) for cell in row] for row in rows] == [
+        [("th", ""), ("th", "rate"), ("th", "in %")],
+        [("th", "MLP"), ("td", "0.1"), ("td", "96.0 ± 0.2")],
+        [("th", "<b>"), ("td", "3"), ("td", "9")],
+    ]
+    refused(
+        "row 2 must have an entry for each of the 1 columns", show_table, "a", "b", ""
+    )
+    refused("row 1 .* of the 2 columns, not 3", show_table, "ab", (1, 2, 3))
+    refused("heading must have an entry", show_table, ())
+
+
+def test_spread():
+    runs = [94.2, 93.8, 94.9]
+    mean = sum(runs) / 3  # by hand: 94.3, and the root of (0.01 + 0.25 + 0.36) / 2
+    assert spread(runs) == f"{mean:.1f} ± {math.sqrt(0.31):.1f}" == "94.3 ± 0.6"
+    assert spread(np.array(runs)) == spread(torch.tensor(runs)) == spread(iter(runs))
+    assert spread([True, False]) == "0.5 ± 0.7"
+    for values in ([1.0], [], ["a", "b"], [[1, 2], [3, 4]]):
+        refused("numbers of at least two runs", spread, values)
