@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from .data import Digits, grey_levels, to_input
 from .devices import autocast, input_format
 from .events import Evaluation
-from .values import short
+from .values import short, to_array
 
 if TYPE_CHECKING:
     from .picture import Picture
@@ -26,12 +26,20 @@ class Recognition(NamedTuple):
     """What a model sees in a picture.
 
     `label` is its answer; `probabilities`, float32 (10,), how likely each digit is to
-    it; `image`, uint8 (28, 28), what it was shown.
+    it; `image`, uint8 (28, 28), what it was shown; `outlier`, whether that is unlike
+    any digit, so that the answer means nothing.
     """
 
     label: int
     probabilities: torch.Tensor
     image: np.ndarray
+
+    @property
+    def outlier(self) -> bool:
+        """Whether the image is unlike any digit; see `outliers.outlier_scores`."""
+        from .outliers import outlier_scores  # here: its network is seldom needed
+
+        return bool(outlier_scores(to_array(self.image).astype(np.uint8)) > 0)
 
 
 def evaluate(model: nn.Module, digits: Digits) -> Evaluation:
@@ -62,7 +70,8 @@ def recognize(model: nn.Module, file: "Picture") -> Recognition:
     Returns
     -------
     Recognition
-        The answer, how sure the model is of it, and the digit in MNIST's frame.
+        The answer, how sure the model is of it, and the digit in MNIST's frame. Its
+        `outlier` is true of a picture unlike any digit: a letter, or a scribble.
 
     Raises
     ------

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mnist_lesson import Trainer, load_mnist, to_input
+from mnist_lesson.outliers import outlier_scores
 from tools.make_lab_weights import EXAMPLES, MODELS, WEIGHTS, read, unpack
 
 SOURCE = "full" if os.environ.get("MNIST_LESSON_DATA") else "sample"
@@ -50,6 +51,23 @@ def test_logits_and_feature_maps_are_pytorchs(lab, judged, trained):
             expected = lenet[:end](inputs[:1])[0].numpy()
         assert expected.shape == (maps, side, side)
         assert np.abs(np.reshape(values, expected.shape) - expected).max() < 1e-4
+
+
+def test_the_scores_of_outliers_are_the_packages(lab, judged):
+    """On digits, and on what is none."""
+    images = [*judged.images[:50], *np.rot90(judged.images[:50], axes=(1, 2))]
+    found = lab("nothing", wait=False).evaluate(
+        """async (digits) => {
+            const decode = (text) => Uint8Array.from(atob(text), (s) => s.charCodeAt());
+            const { network } = await lab.load("models");
+            const detector = network(await lab.load("detector"));
+            return digits.map((text) =>
+                detector.logits(lab.toInput(decode(text)))[0]);
+        }""",
+        [base64.b64encode(np.ascontiguousarray(image)).decode() for image in images],
+    )
+    expected = outlier_scores(np.stack(images)).numpy()
+    assert np.abs(found - expected).max() < 1e-4 and (expected > 0).sum() > 10
 
 
 def test_the_probabilities_are_pytorchs(lab):

@@ -68,7 +68,8 @@ assert results.train(experiment, digits, 0).evaluate(digits).accuracy > 0.5
 torch.manual_seed(0)
 model = ThrownAway().half().float()
 packed = make_lab_weights.read(make_lab_weights.WEIGHTS)
-packed["thrown away"] = make_lab_weights.pack(model, 0.5)
+layers = make_lab_weights.pack(model)
+packed["thrown away"] = {"accuracy": 0.5, "layers": layers}
 make_lab_weights.write(make_lab_weights.WEIGHTS, "Weights.", packed)
 with torch.no_grad():
     print(json.dumps(model(to_input(digits.images[:1]))[0].tolist()))
@@ -127,8 +128,8 @@ def course(checkout, full_mnist):
         words(ENDING),
     ]
     nbformat.write(chapter, course / "notebooks" / "99_thrown_away.ipynb")
-    last = "      - file: notebooks/10_results\n"
-    edit("_toc.yml", last, f"{last}{last.replace('10_results', '99_thrown_away')}")
+    last = "      - file: notebooks/13_results\n"
+    edit("_toc.yml", last, f"{last}{last.replace('13_results', '99_thrown_away')}")
     return course
 
 

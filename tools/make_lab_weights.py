@@ -6,7 +6,8 @@ Trains each that is not there yet, or all, with the settings of results.py, but 
 5,000 of the training digits held out as in the chapters; rounds its parameters to
 16-bit floating point, which halves the files and changes next to nothing; measures the
 rounded models on the 10,000 test digits; and writes book/_static/labs/weights.js, which
-lists their layers, and examples.js with test digits to try them on.
+lists their layers, detector.js with those of the package's detector of outliers, and
+examples.js with test digits to try them on.
 """
 
 import base64
@@ -19,10 +20,12 @@ import torch
 from torch import nn
 
 from mnist_lesson import Digits, Trainer, load_mnist
+from mnist_lesson.outliers import load_detector
 from tools import results
 
 LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
 WEIGHTS, EXAMPLES = LABS / "weights.js", LABS / "examples.js"
+DETECTOR = LABS / "detector.js"
 MODELS = {
     **results.MODELS,  # one more for the page is a row: "name": Experiment(make, rate)
 }
@@ -36,6 +39,11 @@ ABOUT_WEIGHTS = (
     "The models' layers, written by tools/make_lab_weights.py; parameters in PyTorch's "
     "order: 16-bit floating point, little endian, in base64. "
     "accuracy: on the 10,000 test digits, with these very numbers."
+)
+ABOUT_DETECTOR = (
+    "The layers of mnist_lesson.outliers' network, written by "
+    "tools/make_lab_weights.py, as in weights.js: one score, above 0 for pictures "
+    "unlike any digit."
 )
 ABOUT_EXAMPLES = (
     "What the pad shows at once, written by tools/make_lab_weights.py: the models' "
@@ -54,7 +62,7 @@ def train(name: str, mnist) -> nn.Module:
     return model.cpu().half().float()
 
 
-def pack(model: nn.Module, accuracy: float) -> dict:
+def pack(model: nn.Module) -> list[dict]:
     """Describe a model's layers, their parameters as text."""
     layers = []
     for layer in model:
@@ -64,7 +72,7 @@ def pack(model: nn.Module, accuracy: float) -> dict:
         for name, parameter in layer.state_dict().items():
             described[name] = encode(parameter.numpy().astype("<f2"))
         layers.append(described)
-    return {"accuracy": accuracy, "layers": layers}
+    return layers
 
 
 def encode(numbers: np.ndarray) -> str:
@@ -118,8 +126,10 @@ def main(arguments: list[str]) -> None:
     for name in (name for name in MODELS if name not in known):
         model = train(name, mnist)
         test = Trainer(model, device="cpu").evaluate(mnist.test)
-        known[name] = pack(model, round(test.accuracy, 4))
+        accuracy = round(test.accuracy, 4)
+        known[name] = {"accuracy": accuracy, "layers": pack(model)}
     write(WEIGHTS, ABOUT_WEIGHTS, {name: known[name] for name in MODELS})
+    write(DETECTOR, ABOUT_DETECTOR, {"layers": pack(load_detector())})
     accuracies = {name: known[name]["accuracy"] for name in MODELS}
     chosen = choose(mnist.test, {name: unpack(name)[0] for name in MODELS})
     digits = [

@@ -1,8 +1,9 @@
 /* The trained models, computed in the page: the same numbers as PyTorch's.
 
-   `await lab.load("models")` gives { models, softmax }; each of the models has its name
-   and accuracy, logits(image), and featureMaps(image), where image is a
-   Float32Array(784) as `lab.toInput` makes it. weights.js lists their layers. */
+   `await lab.load("models")` gives { models, model, softmax }: all of them, or one by
+   its name. Each has its name, its accuracy, its layers with their parameters; and of
+   an image, a Float32Array(784) as `lab.toInput` makes it, outputs(image), one for each
+   layer, logits(image), and featureMaps(image). weights.js lists the layers. */
 "use strict";
 
 lab.define("models", lab.load("weights").then((all) =>
@@ -93,17 +94,17 @@ lab.recipe(function models(weights, { softmax, bytes }) {
     });
   }
 
-  function model([name, { accuracy, layers }]) {
-    const built = layers.map(({ kind, weight = "", bias = "", ...settings }) =>
-      LAYERS[kind]({ ...settings, weight: halves(weight), bias: halves(bias) }));
+  function network({ layers, ...about }) {
+    const full = layers.map(({ weight = "", bias = "", ...settings }) =>
+      ({ ...settings, weight: halves(weight), bias: halves(bias) }));
+    const built = full.map((layer) => LAYERS[layer.kind](layer));
     const outputs = (image) => {
       let x = stack(1, 28, image);
       return built.map((layer) => (x = layer(x)));
     };
     outputs(new Float32Array(784)); // browsers compile at the first run
     return {
-      name,
-      accuracy,
+      ...about, layers: full, outputs,
       logits: (image) => outputs(image).at(-1).values,
       /* What convolutions find: the maps that go into another one, or are flattened. */
       featureMaps: (image) => outputs(image).slice(0, -1).filter((_, n) =>
@@ -111,5 +112,8 @@ lab.recipe(function models(weights, { softmax, bytes }) {
     };
   }
 
-  return { models: Object.entries(weights).map(model), softmax };
+  const model = (name) => network({ name, ...weights[name] });
+  let all; // made when asked for: a page may need only one of them
+  return { model, network, softmax,
+    get models() { return (all ??= Object.keys(weights).map(model)); } };
 }, all, lab.maths)));
