@@ -39,15 +39,16 @@ target.focus();"""
 BOX = """const { left, top, width, height } = target.getBoundingClientRect();
 return [left, top, width, height];"""
 ONE = [Keys.ESCAPE, " ", *12 * [Keys.DOWN], " "]
-RIGHT, FORTH = Keys.RIGHT, "Step forward"
+RIGHT, FORTH, PAD = Keys.RIGHT, "Step forward", ".lab-draw-pad"
 AT_2 = (30 + 262 * 8 / 12) / 300  # of the plot's width
 # What one draws on, downwards, at this part of its width, or else clicks, and what the
 # lab then says; the same by keys. In a lab not named here, its first button is used.
 USES = {
-    "draw": (".lab-draw-pad", 0.5, "LeNet reads 1", ".lab-draw-pad", ONE, "Pen up"),
+    "draw": (PAD, 0.5, "LeNet reads 1", PAD, ONE, "Pen up"),
     "softmax": ("One step", None, "After 1 step", "One step", [" "], "After 2 steps"),
     "scores": ("All equal", None, "probability 0.10", "Sure of 3", [" "], "3 is the"),
     "activations": (".lab svg", AT_2, "f(2.0)", "[type=range]", [RIGHT], "f(2.1)"),
+    "lenet": (PAD, 0.5, "reads 1", ".lab-lenet-zoom canvas", [Keys.DOWN], "row 1"),
     "convolution": (FORTH, None, "Output 2 of", "Step back", [" "], "Output 1 of"),
     "pooling": (FORTH, None, "Window 2 of", "Step back", [" "], "Window 1 of"),
 }

@@ -4,7 +4,7 @@
    there) and gives the same frame, for both count in whole numbers. Pictures are typed
    arrays, row after row.
 
-   const { frame, frameStrokes, grey } = await lab.load("framing"); */
+   const { frame, frameStrokes, frameOfPad, grey } = await lab.load("framing"); */
 "use strict";
 
 lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("picture")]).then((parts) => lab.recipe(function framing({ sums, inverse, closing, spread, pieces, extent, thicken }, picture) {
@@ -334,5 +334,18 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
     return turned;
   }
 
-  return { frame, frameStrokes, grey: picture.grey };
+  /* The frame of what a pad holds: ink, as an ImageData, black on white; ink mixed with
+     a picture; a picture's grey levels; or a frame already. */
+  function frameOfPad({ drawn, mixed, sheet, levels }) {
+    if (levels) return levels;
+    if (drawn) {
+      const { data, width, height } = drawn;
+      const ink = new Uint8Array(width * height).map((_, n) => 255 - data[4 * n]);
+      return frameStrokes(ink, width, height).image;
+    }
+    const { grey, width, height } = sheet ?? picture.grey(mixed);
+    return frame(grey, width, height).image;
+  }
+
+  return { frame, frameStrokes, frameOfPad, grey: picture.grey };
 }, ...parts)));

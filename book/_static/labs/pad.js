@@ -4,7 +4,7 @@
 "use strict";
 
 {
-  const { make } = lab;
+  const { make, button } = lab;
   const SIDE = 280; // pixels of the pad: ten for each of MNIST's 28
   const MARGIN = 20; // paper all round: ink at the edge is not taken for a border
   const PEN = 22; // as broad on the pad as MNIST's strokes are in their frame
@@ -62,8 +62,10 @@
     }
   }
 
-  /* The pad: a list of marks, strokes or pictures, the later ones over the earlier. */
-  function drawingPad(changed, described) {
+  /* The pad: a list of marks, strokes or pictures, the later ones over the earlier, and
+     a picker of `digits`. However often it changes, it is drawn at most once a frame;
+     then an `answer` is awaited, one at a time, and until the last, `busy` is busy. */
+  function drawingPad({ described, digits, busy, answer }) {
     const [canvas, context] = paper(SIDE, SIDE, {
       class: "lab-draw-pad", tabindex: 0, role: "application",
       "aria-label": "Drawing pad", "aria-describedby": described,
@@ -72,6 +74,37 @@
     const pen = { x: SIDE / 2, y: SIDE / 2, down: false };
     const held = new Set(); // arrow keys; two at once move the pen aslant
     let marks = [], stroke = null;
+
+    let waiting = false, answering = false, version = 0;
+    function changed() {
+      if (!waiting) requestAnimationFrame(update);
+      waiting = true;
+      version++;
+      busy.ariaBusy = "true";
+    }
+    async function update() {
+      waiting = false;
+      draw();
+      if (answering) return; // and look again afterwards
+      answering = true;
+      const seen = version;
+      picker.children[1].value = marks.at(-1)?.key ?? "";
+      await answer(marks.at(-1) ?? {}); // another may be last when the answer comes
+      answering = false;
+      if (waiting) return;
+      if (version === seen) busy.ariaBusy = "false";
+      else changed();
+    }
+
+    const picker = lab.choice("test digit", [["", "choose"], ...digits.map(
+      ({ label }, n) => [String(n), `${label}${n < 10 ? "" : ", hard"}`])], "",
+      (key) => key && showDigit(key));
+    function showDigit(key, opening = false) {
+      // It is in MNIST's frame already; on the pad it is dark on white.
+      const levels = lab.bytes(digits[key].image);
+      const canvas = image(levels.map((level) => 255 - level), 28, 28);
+      show({ canvas, levels, key, opening });
+    }
 
     /* What the pad opens with makes room for the reader's own. */
     const own = () => marks.filter(({ opening }) => !opening);
@@ -106,6 +139,7 @@
       changed();
     }
     const undo = () => remark(marks.slice(0, -1)), clear = () => remark([]);
+    const show = (mark) => remark([...own(), mark]);
 
     function movePen() {
       const within = (n) => Math.min(SIDE, Math.max(0, n));
@@ -211,12 +245,21 @@
       return Uint8Array.from(sums, (sum) => Math.round(sum / 100));
     }
 
+    /* What is to be read: a sheet to be framed, or 28 x 28 grey levels; or nothing. */
+    function question(framed = true) {
+      if (!marks.length) return null;
+      const levels = framed ? marks.at(-1).levels : averaged();
+      if (!levels) return sheet();
+      return levels.some((level) => level > 0) ? { levels } : null;
+    }
+
     return {
       element: make("div.lab-draw-sheet", canvas, ring),
-      draw, sheet, averaged, undo, clear,
-      show: (mark) => remark([...own(), mark]),
+      buttons: [button("Undo", undo), button("Clear", clear)],
+      clear,
+      changed, picker, question, show, showDigit,
+      get opening() { return marks.at(-1)?.opening; },
       get drawing() { return stroke !== null && !pen.down; },
-      get last() { return marks.at(-1); },
       get pen() {
         if (ring.hidden) return "";
         const place = (n) => Math.min(28, Math.floor(n / 10) + 1);

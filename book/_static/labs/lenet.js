@@ -1,0 +1,388 @@
+/* LeNet, looked into: all that it computes from a digit, down to a single product, and
+   which of its maps speak for one digit against another. */
+"use strict";
+
+{
+  const { make, button, fixed, percent, softmax, toInput } = lab;
+  const HELP_ID = "lab-lenet-help", OPENING = "15"; // of the examples: the pad's hard 5
+  const THUMB = 24, ZOOM = 216; // pixels of a map: multiples of 24, 12, 8 and 4 cells
+  const MARK = "#e66100"; // around what is open, and on the digit
+  const DIGITS = [..."0123456789"];
+  // The digit, then four times what a layer of the model gives: `output` in its list.
+  const STAGES = [
+    { name: "Digit", text: "28×28" },
+    { name: "First convolution", text: "20×24×24", output: 0, columns: 3 },
+    { name: "First pooling", text: "and ReLU: 20×12×12", output: 2, columns: 3 },
+    { name: "Second convolution", text: "50×8×8", output: 3, columns: 5 },
+    { name: "Second pooling", text: "and ReLU: 50×4×4", output: 5, columns: 5 },
+  ];
+  const MOVES = { Left: [0, -1], Up: [-1, 0], Down: [1, 0], Right: [0, 1] };
+  const HELP = "Draw or choose a digit. Press any map, then any cell of it, or use the "
+    + "arrow keys: you see what it is made of. Blue is below 0, white 0, red above.";
+
+  const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
+  const within = (n, count) => Math.min(Math.max(n, 0), count - 1);
+  const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+  const strongest = (numbers) => numbers.map(Math.abs).indexOf(largest(numbers));
+  const four = (number) => fixed(number, 4);
+  const pooling = (layer) => layer % 2 === 0;
+
+  // ---- arithmetic
+  /* The digit and the four stages, as { maps, side, values }, and the ten scores. */
+  function stagesOf(model, input) {
+    const outputs = model.outputs(input), digit = { maps: 1, side: 28, values: input };
+    return [...STAGES.map(({ output }) => outputs[output] ?? digit), outputs.at(-1)];
+  }
+
+  /* A square of a map's cells, row after row. */
+  const cut = ({ side, values }, map, top, left, size) =>
+    Array.from({ length: size ** 2 }, (_, n) => values[
+      (map * side + top + Math.floor(n / size)) * side + left + n % size]);
+
+  /* How one cell comes about: of a pooling, what it saw and which of it won; of a
+     convolution, window, kernel and products for each map before, and their sums. */
+  function unit(model, stages, { layer, map, row, column }) {
+    const before = stages[layer - 1];
+    if (pooling(layer)) {
+      const seen = cut(before, map, 2 * row, 2 * column, 2), most = Math.max(...seen);
+      return { window: seen, winner: seen.indexOf(most), value: Math.max(0, most) };
+    }
+    const { weight, bias } = model.layers[STAGES[layer].output];
+    const slices = Array.from({ length: before.maps }, (_, d) => {
+      const at = 25 * (map * before.maps + d), kernel = [...weight.slice(at, at + 25)];
+      const window = cut(before, d, row, column, 5);
+      const products = window.map((x, n) => x * kernel[n]);
+      return { window, kernel, products, sum: sum(products) };
+    });
+    const total = sum(slices.map((slice) => slice.sum));
+    return { slices, sum: total, bias: bias[map], value: total + bias[map] };
+  }
+
+  /* The cells from which a cell is computed, on each stage up to its own: a square. */
+  function fields({ layer, row, column }) {
+    const found = [];
+    for (let size = 1; layer >= 0; layer--) {
+      found[layer] = { row, column, size };
+      if (pooling(layer)) [row, column, size] = [2 * row, 2 * column, 2 * size];
+      else size += 4;
+    }
+    return found;
+  }
+
+  /* The last layer is linear, so the score of a minus that of b is a sum: of what a
+     blank page has in it already, and of what each cell, so each map, adds to it. */
+  function evidence(model, stages, blank, a, b) {
+    const { weight, bias } = model.layers.at(-1);
+    const { maps, values } = stages[4], paper = blank[4].values;
+    const weights = Float64Array.from(values, (_, n) =>
+      weight[a * values.length + n] - weight[b * values.length + n]);
+    const cells = weights.map((w, n) => w * (values[n] - paper[n]));
+    const shares = Array.from({ length: maps }, (_, map) =>
+      sum(cells.subarray(16 * map, 16 * map + 16)));
+    const order = [...shares.keys()].sort((m, n) => shares[n] - shares[m]);
+    const page = bias[a] - bias[b] + sum(weights.map((w, n) => w * paper[n]));
+    return { weights, cells, shares, order, blank: page };
+  }
+
+  // ---- pictures
+  /* Blue below 0, white 0, red above; the share is of the largest number. */
+  const mixed = (share) => (share < 0 ? [33, 102, 172] : [178, 24, 43])
+    .map((end) => Math.round(255 + Math.abs(share) * (end - 255)));
+  /* For the shares from -1 to 1 in 511 steps, as pixels of a canvas. */
+  const palette = (colour) => new Uint32Array(Uint8Array.from(Array(511).fill()
+    .flatMap((_, n) => [...colour((n - 255) / 255), 255])).buffer);
+  const COLOURS = palette(mixed), GREYS = palette((n) => Array(3).fill(255 * n));
+
+  /* A canvas with maps side by side: `size` pixels each, every `pitch` pixels, so many
+     in a row. It outlines a square of cells, and tells which one the pointer is on. */
+  function picture(attributes) {
+    const canvas = make("canvas", attributes), context = canvas.getContext("2d");
+    let painted, image, maps, side, size, columns, pitch;
+    const corner = (map) => [map % columns, Math.floor(map / columns)]
+      .map((n) => 1 + pitch * n);
+    const restore = () => context.putImageData(image, 0, 0); // without outlines
+    return {
+      canvas,
+      paint(stage, plan, limit = largest(stage.values), colours = COLOURS) {
+        if (stage === painted && plan.pitch === pitch) return restore();
+        ({ maps, side } = painted = stage);
+        ({ size, columns, pitch } = plan);
+        canvas.width = pitch * (columns - 1) + size + 2;
+        canvas.height = pitch * (Math.ceil(maps / columns) - 1) + size + 2;
+        image = context.createImageData(canvas.width, canvas.height);
+        const pixels = new Uint32Array(image.data.buffer);
+        const cell = Array(size).fill().map((_, n) => Math.floor(n * side / size));
+        for (let map = 0; map < maps; map++) {
+          const [left, top] = corner(map);
+          for (let y = -1; y <= size; y++) {
+            for (let x = -1, at = (top + y) * canvas.width + left - 1; x <= size; x++) {
+              const n = (map * side + cell[y]) * side + cell[x];
+              pixels[at++] = n >= 0 // NaN on the line around
+                ? colours[Math.round(255 + 255 * stage.values[n] / (limit || 1))]
+                : 0xff888888;
+            }
+          }
+        }
+        restore();
+      },
+      outline({ map = 0, row = 0, column = 0, size: cells }, colour, width) {
+        const [left, top] = corner(map), scale = size / side;
+        const inset = width / 2 - 1, length = scale * cells - 2 * inset;
+        Object.assign(context, { strokeStyle: colour, lineWidth: width });
+        context.strokeRect(
+          left + scale * column + inset, top + scale * row + inset, length, length);
+      },
+      hit({ clientX, clientY }) {
+        const { left, top } = canvas.getBoundingClientRect();
+        const [x, y] = [clientX - left - 1, clientY - top - 1];
+        const cell = (n) => within(Math.floor(n % pitch * side / size), side);
+        const map = columns * Math.floor(y / pitch) + Math.floor(x / pitch);
+        return { map: within(map, maps), row: cell(y), column: cell(x) };
+      },
+    };
+  }
+
+  async function build(root) {
+    const [parts, { drawingPad }, { digits }, { show, each, table }] =
+      await Promise.all(["models", "pad", "examples", "windows"].map(lab.load));
+    const model = parts.model("LeNet");
+    await lab.pause();
+    const framed = lab.offload(
+      function* frame(asked, { frameOfPad }) { return frameOfPad(asked); },
+      await lab.fetchPart("framing"));
+    const paper = new Uint8Array(784), blank = stagesOf(model, toInput(paper));
+    const plans = STAGES.map(({ columns }) => ({ size: THUMB, columns, pitch: 26 }));
+    const single = (size) => ({ size, columns: 1, pitch: size });
+    let digit, stages; // in grey levels, and all that is computed from it
+    let layer = 4, over = null, circled = null; // what is open; what the mouse is over
+    const trail = [], places = STAGES.map(() => ({ map: 0, row: 0, column: 0 }));
+    let a, b, found; // the two digits that are compared, and the evidence
+    const pair = [null, null]; // the two, if the reader chose them
+    const here = () => ({ layer, ...(over ?? places[layer]) });
+    // From the whole to a number, and back
+    function open(stage, place) {
+      [layer, over, places[stage]] = [stage, null, place];
+      draw();
+      line.say(title.textContent);
+    }
+    function step(down, right) {
+      const { map, row, column } = places[layer], { side } = stages[layer];
+      const [r, c] = [row + down, column + right].map((n) => within(n, side));
+      open(layer, { map, row: r, column: c });
+    }
+    /* The strongest cell of the map with this rank in the evidence. */
+    function ranked(rank) {
+      const map = found.order[within(rank, 50)];
+      const cell = strongest(found.cells.subarray(16 * map, 16 * map + 16));
+      return { map, row: cell >> 2, column: cell % 4 };
+    }
+    const seen = (name) => picture({ role: "img", "aria-label": name });
+    const touchable = (name, press, move, more) => ({
+      tabindex: 0, role: "application", "aria-label": name, onclick: press,
+      onkeydown(event) {
+        const way = MOVES[event.key.replace("Arrow", "")];
+        if (!way || event.altKey || event.ctrlKey || event.metaKey) return;
+        event.preventDefault();
+        move(...way);
+      },
+      ...more,
+    });
+    const pictures = STAGES.map(({ name, text }, n) => (n ? picture(touchable(
+      `${name}, ${text}: arrow keys choose a map`,
+      (event) => open(n, pictures[n].hit(event)),
+      (down, right) => {
+        const map = places[n].map + plans[n].columns * down + right;
+        open(n, { ...places[n], map: within(map, stages[n].maps) });
+      })) : seen("The digit as LeNet gets it")));
+    const inZoom = (event) => ({ ...zoom.hit(event), map: places[layer].map });
+    function hover(event) { // with a mouse: a finger may be about to scroll
+      if (event.pointerType !== "mouse") return;
+      over = event.type === "pointermove" ? inZoom(event) : null;
+      draw();
+    }
+    const zoom = picture(touchable("The open map: arrow keys choose a cell",
+      (event) => open(layer, inZoom(event)), step,
+      { onpointermove: hover, onpointerleave: hover }));
+    const [small, below] = [0, 0].map(() => seen("What the cell sees of the digit"));
+    const bars = Array.from({ length: 50 }, () => make("span"));
+    const chart = make("div.lab-lenet-chart", touchable(
+      "Evidence of the 50 maps: arrow keys choose one",
+      ({ target }) => open(4, ranked(bars.indexOf(target))),
+      (down, right) =>
+        open(4, ranked(found.order.indexOf(places[4].map) + down + right))), bars);
+    const descend = button("Open the circled number", () =>
+      circled && trail.push([layer, places[layer]]) && open(layer - 1, circled));
+    const back = button("Back", () => trail.length && open(...trail.pop()));
+
+    // What is shown
+    const [title, equation, difference, share] = [0, 0, 0, 0].map(() => make("p"));
+    const answer = make("p.lab-lenet-answer"), line = lab.status();
+    const numbers = make("div.lab-lenet-numbers"), products = make("div");
+    const cells = make("div.lab-lenet-numbers");
+    const scores = DIGITS.map((digit) => make("tr",
+      make("th", { scope: "row" }, digit), make("td"), make("td.lab-lenet-share")));
+
+    /* A table of numbers, coloured like the maps, on a scale of its own. */
+    function coloured(caption, values, columns, ring, options) {
+      const rows = Array.from({ length: values.length / columns }, (_, r) =>
+        [...values.slice(columns * r, columns * (r + 1))]);
+      const made = table(caption, rows.map((row) => row.map((n) => show(n, 2))),
+        { chars: 5, ...options });
+      each(made.cells, (cell, r, c) => {
+        const share = rows[r][c] / (largest(values) || 1);
+        cell.style.background = `rgb(${mixed(0.6 * share)})`; // black is read on it
+        cell.classList.toggle("lab-winner", columns * r + c === ring);
+      });
+      return Object.assign(made.element, { look: made.look });
+    }
+
+    /* A convolution's products, with one map before at a time. */
+    function showConvolution({ slices, sum: total, bias }, { map, row, column }) {
+      const sums = slices.map((slice) => slice.sum), deep = layer > 1;
+      const all = deep && coloured("partial sums, maps 0 to 19", sums, 5, null,
+        { choose: (r, c) => pick(5 * r + c) });
+      function pick(d) {
+        const { window, kernel, products: parts } = slices[d], at = strongest(parts);
+        circled = deep && { map: d, row: row + (at / 5 | 0), column: column + at % 5 };
+        products.replaceChildren(...[
+          [`window on ${deep ? `map ${d}` : "the digit"}`, window, 5, deep && at],
+          [`kernel ${map}${deep ? `, for map ${d}` : ""}`, kernel, 5],
+          [`products; their sum: ${four(sums[d])}`, parts, 5],
+        ].map((given) => coloured(...given)));
+        if (deep) all.look(d / 5 | 0, d % 5, 1);
+        drawMaps();
+      }
+      numbers.replaceChildren(products, all || "");
+      pick(strongest(sums));
+      return `${four(total)} (sum of all ${deep ? "20 × " : ""}25 products) `
+        + `${bias < 0 ? "−" : "+"} ${four(Math.abs(bias))} (bias)`;
+    }
+
+    function showPooling({ window, winner }, { map, row, column }) {
+      circled = { map, row: 2 * row + (winner >> 1), column: 2 * column + winner % 2 };
+      numbers.replaceChildren(coloured(`window on map ${map}`, window, 2, winner));
+      drawMaps();
+      return `The largest is circled. ReLU: max(0, ${four(window[winner])})`;
+    }
+
+    function drawMaps() {
+      const at = here(), squares = fields(at);
+      pictures.forEach(({ paint, outline }, n) => {
+        if (n) paint(stages[n], plans[n]);
+        else paint(digit, single(112), 255, GREYS);
+        // A pooling takes each map for itself, a convolution all of them.
+        const alone = n === layer || (pooling(layer) && n === layer - 1);
+        const maps = alone ? [at.map] : [...Array(stages[n].maps).keys()];
+        if (n <= layer) maps.forEach((map) =>
+          outline({ ...squares[n], map }, n ? "black" : MARK, n ? 1 : 2));
+        if (n === layer) outline({ map: at.map, size: stages[n].side }, MARK, 2);
+        if (n === layer - 1 && circled) outline({ ...circled, size: 1 }, MARK, 2);
+      });
+      const { side, values } = stages[layer], own = values.subarray(side ** 2 * at.map);
+      zoom.paint({ maps: 1, side, values: own }, single(ZOOM), largest(values));
+      zoom.outline({ ...squares[layer], map: 0 }, "black", 3);
+      [[small, at], [below, { layer: 4, ...places[4] }]].forEach(([shown, cell]) => {
+        shown.paint(digit, single(84), 255, GREYS);
+        shown.outline(fields(cell)[0], MARK, 2);
+      });
+    }
+
+    /* The evidence: bars for all maps, from most for a to most for b; and one map. */
+    function drawEvidence(z) {
+      const { order, shares } = found, { map, row, column } = places[4];
+      const at = 16 * map + 4 * row + column, top = Math.max(0, ...shares);
+      const part = (value) => `${100 * value / (top - Math.min(0, ...shares) || 1)}%`;
+      chart.style.setProperty("--zero", part(top));
+      order.forEach((m, n) => {
+        bars[n].classList.toggle("lab-lenet-chosen", m === map);
+        bars[n].style = `--top: ${part(top - Math.max(0, shares[m]))}; --high: `
+          + `${part(Math.abs(shares[m]))}; --tint: rgb(${mixed(Math.sign(shares[m]))})`;
+      });
+      const other = z[b] < 0 ? `(${four(z[b])})` : four(z[b]);
+      difference.textContent = `Score of ${a} − score of ${b} = ${four(z[a])} − `
+        + `${other} = ${four(z[a] - z[b])}. A blank page has ${four(found.blank)} `
+        + `of it; the 50 maps of the second pooling add ${four(sum(shares))}. `
+        + `Red bars speak for ${a}, blue ones for ${b}; press one to open its map.`;
+      const own = coloured(`map ${map}, for ${a} against ${b}`,
+        found.cells.subarray(16 * map, 16 * map + 16), 4);
+      own.look(row, column, 1);
+      share.textContent = `Map ${map} adds ${four(shares[map])}; of that, the cell in `
+        + `the frame (${four(stages[4].values[at])} − ${four(blank[4].values[at])} on `
+        + `a blank page) · ${four(found.weights[at])} (weight to ${a} − that to ${b}) `
+        + `= ${four(found.cells[at])}. It sees what is framed on the digit.`;
+      cells.replaceChildren(own, below.canvas, share);
+    }
+
+    function draw() {
+      const at = here(), z = stages[5].values, y = softmax(z);
+      const best = [...z.keys()].sort((m, n) => z[n] - z[m]);
+      a = pair[0] ?? best.find((n) => n !== pair[1]);
+      b = pair[1] ?? best.find((n) => n !== a);
+      found = evidence(model, stages, blank, a, b);
+      scores.forEach((row, n) => {
+        const [, score, probability] = row.children;
+        score.textContent = fixed(z[n], 1);
+        probability.textContent = percent(y[n]);
+        probability.style.setProperty("--share", `${100 * y[n]}%`);
+        row.classList.toggle("lab-lenet-best", n === best[0]);
+      });
+      const value = four(cut(stages[layer], at.map, at.row, at.column, 1)[0]);
+      title.textContent = `${STAGES[layer].name}, map ${at.map}, row ${at.row}, `
+        + `column ${at.column}: ${value}`;
+      const explain = pooling(layer) ? showPooling : showConvolution;
+      equation.textContent = `${explain(unit(model, stages, at), at)} = ${value}`;
+      descend.setAttribute("aria-disabled", String(!circled));
+      back.setAttribute("aria-disabled", String(!trail.length));
+      drawEvidence(z);
+      return best.map((n) => `${n} (${percent(y[n])})`);
+    }
+
+    function take(given, text = "") {
+      digit = { maps: 1, side: 28, values: given };
+      [stages, over] = [stagesOf(model, toInput(given)), null];
+      const [first, second] = draw();
+      answer.textContent = `${text}LeNet reads ${first}, then ${second}.`;
+    }
+    async function read() {
+      if (pad.drawing) return; // the ink follows the hand; read when it rests
+      const asked = pad.question();
+      let text = asked ? "" : "The pad is blank. ";
+      const refuse = ({ message }) => { text = `The drawing ${message} `; };
+      const frame = asked && (asked.levels ?? await framed(asked).catch(refuse));
+      take(frame ?? paper, text);
+      line.say(pad.pen + answer.textContent, 400);
+    }
+
+    const compare = (text, auto, n) => lab.choice(text,
+      [["", auto], ...DIGITS.map((digit) => [digit, digit])], "", (digit) => {
+        pair[n] = digit ? Number(digit) : null;
+        draw();
+        line.say(difference.textContent);
+      });
+    const ten = make("table.lab-lenet-scores",
+      make("caption", make("strong", "Ten scores"), " and probabilities"), scores);
+    const pad = drawingPad({ described: HELP_ID, digits, busy: ten, answer: read });
+    const ways = Object.entries(MOVES).map(([name, way], n) =>
+      button("←↑↓→"[n], () => step(...way), { "aria-label": `${name}, by a cell` }));
+    const figures = STAGES.map(({ name, text }, n) => make("figure",
+      make("figcaption", make("strong", name), ` ${text}`), pictures[n].canvas));
+    const row = (...parts) => make("div.lab-row", ...parts);
+    root.append(
+      make("div.lab-lenet-top", pad.element, row(pad.picker, pad.buttons),
+        make("div", answer, make("p", { id: HELP_ID }, HELP))),
+      make("div.lab-lenet-flow", figures,
+        make("div.lab-lenet-open", title,
+          make("div.lab-lenet-zoom", zoom.canvas, small.canvas, row(ways)),
+          make("div", numbers, equation, row(descend, back))), ten),
+      make("div.lab-lenet-why",
+        row(compare("Why", "the answer", 0), compare("and not", "the runner-up", 1)),
+        difference, chart, cells),
+      line);
+    await lab.pause();
+    take(lab.bytes(digits[OPENING].image));
+    places[4] = ranked(0);
+    pad.showDigit(OPENING, true);
+  }
+
+  lab.define("lenet", Object.assign(build, { stagesOf, unit, fields, evidence }));
+}

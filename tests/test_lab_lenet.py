@@ -1,0 +1,433 @@
+"""LeNet, looked into: maps, cells and evidence in the page, beside PyTorch's."""
+
+import base64
+import re
+
+import numpy as np
+import pytest
+import torch
+from test_lab_draw import SEVEN, Pad
+from test_lab_models import judged  # noqa: F401
+from test_labs import press
+
+from mnist_lesson import to_input
+from tools.make_lab_weights import EXAMPLES, read, unpack
+
+# The layers whose outputs the figure shows, as it names them.
+LAYERS = {
+    "First convolution": 0,
+    "First pooling": 2,
+    "Second convolution": 3,
+    "Second pooling": 5,
+}
+LOAD = """async () => {
+    const [parts, figure] = await Promise.all(["models", "lenet"].map(lab.load));
+    const model = parts.model("LeNet");
+    const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    const stages = (text) => figure.stagesOf(model, lab.toInput(decode(text)));
+    Object.assign(window, { figure, model, stages });
+}"""
+# All five layers of each digit, one after the other, as bytes.
+ALL_MAPS = """(texts) => texts.map((text) => {
+    const all = stages(text).slice(1).flatMap(({ values }) => [...values]);
+    const bytes = new Uint8Array(new Float32Array(all).buffer);
+    let letters = "";
+    for (let at = 0; at < bytes.length; at += 8192) {
+        letters += String.fromCharCode(...bytes.subarray(at, at + 8192));
+    }
+    return btoa(letters);
+})"""
+UNITS = """([text, places]) => {
+  const made = stages(text);
+  return places.map((place) => {
+    const { window: seen, slices, value } = figure.unit(model, made, place);
+    const { side, values } = made[place.layer];
+    const own = values[(place.map * side + place.row) * side + place.column];
+    return { value, own, fields: figure.fields(place),
+        window: seen ?? slices.map((slice) => slice.window),
+        kernels: slices?.map((slice) => slice.kernel),
+        sums: slices?.map((slice) => slice.sum) };
+  });
+}"""
+EVIDENCE = """([[text, empty], pairs]) => {
+  const [made, blank] = [text, empty].map(stages);
+  return pairs.map(([a, b]) => {
+    const { shares, cells, blank: page, order } =
+        figure.evidence(model, made, blank, a, b);
+    return { shares, cells: [...cells], page, order };
+  });
+}"""
+
+
+def packed(image):
+    return base64.b64encode(np.ascontiguousarray(image, np.uint8)).decode()
+
+
+def numbers(text):
+    """Give the numbers with a decimal point that a reader sees."""
+    found = re.findall(r"[-−]?\d+\.\d+", text)
+    return [float(number.replace("−", "-")) for number in found]
+
+
+def outputs(model, images):
+    """Give what each of PyTorch's layers makes of grey levels."""
+    x, found = to_input(images), []
+    with torch.no_grad():
+        for layer in model:
+            x = layer(x)
+            found.append(x)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    """LeNet with the page's weights, in PyTorch."""
+    return unpack("LeNet")[0].eval()
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """The digits that the page offers, in the picker's order."""
+    images = [base64.b64decode(digit["image"]) for digit in read(EXAMPLES)["digits"]]
+    return np.array([[*image] for image in images], np.uint8).reshape(-1, 28, 28)
+
+
+@pytest.fixture
+def parts(lab):
+    """A page that has loaded what the figure computes with."""
+    page = lab("nothing", wait=False)
+    page.evaluate(LOAD)
+    return page
+
+
+@pytest.fixture
+def opened(lab):
+    """The figure, when it has read the digit that it opens with."""
+    page = lab("lenet", below=3_000)
+    ready(page)
+    return page
+
+
+def ready(page):
+    page.wait_for_selector(".lab-lenet-scores[aria-busy=false]")
+
+
+def choose(page, digit):
+    page.get_by_label("test digit").select_option(str(digit))
+    ready(page)
+
+
+def shown(page):
+    """Give the layer, the map, row and column, and the value of what is open."""
+    title = page.inner_text(".lab-lenet-open > p")
+    name, *place, value = re.fullmatch(
+        r"(.+), map (\d+), row (\d+), column (\d+): (\S+)", title
+    ).groups()
+    return name, *map(int, place), float(value.replace("−", "-"))
+
+
+def table(page, caption):
+    """Give the numbers of a table."""
+    rows = page.get_by_label(caption).locator("tr").all()
+    texts = [[*row.locator("td").all_inner_texts()] for row in rows]
+    return np.array([[float(t.replace("−", "-")) for t in row] for row in texts])
+
+
+def test_every_map_is_pytorchs(parts, lenet, judged):  # noqa: F811
+    """All five layers of the first 500 test digits."""
+    for start in range(0, 500, 100):
+        images = judged.images[start : start + 100]
+        texts = parts.evaluate(ALL_MAPS, [packed(image) for image in images])
+        found = np.array([np.frombuffer(base64.b64decode(t), "<f4") for t in texts])
+        layers = outputs(lenet, images)
+        expected = [layers[n].flatten(1) for n in (*LAYERS.values(), -1)]
+        assert found.shape == (len(images), 11_520 + 2_880 + 3_200 + 800 + 10)
+        assert np.abs(found - torch.cat(expected, dim=1).numpy()).max() < 1e-4
+
+
+def test_a_cell_is_the_sum_of_its_parts(parts, lenet, examples):
+    """In the corners, at the borders and within, on each layer."""
+    places = [
+        {"layer": layer, "map": map, "row": row, "column": column}
+        for layer, maps, side in [(1, 20, 24), (2, 20, 12), (3, 50, 8), (4, 50, 4)]
+        for map in (0, maps // 3, maps - 1)
+        for row in (0, side // 2, side - 1)
+        for column in (0, side // 3, side - 1)
+    ]
+    for image in examples[[7, 15]]:
+        layers = outputs(lenet, image[None])
+        before = [to_input(image[None]), *(layers[n] for n in LAYERS.values())]
+        units = parts.evaluate(UNITS, [packed(image), places])
+        for place, unit in zip(places, units, strict=True):
+            layer, map, row, column = place.values()
+            expected = before[layer][0, map, row, column].item()
+            assert unit["own"] == pytest.approx(expected, abs=1e-4)
+            assert unit["value"] == pytest.approx(unit["own"], abs=1e-4)
+            if layer % 2:
+                window = before[layer - 1][0, :, row : row + 5, column : column + 5]
+                kernel = lenet[[*LAYERS.values()][layer - 1]].weight[map]
+                assert np.shape(unit["window"]) == (len(window), 25)
+                sums = (window * kernel).sum((1, 2)).detach().numpy()
+                assert np.abs(unit["sums"] - sums).max() < 1e-4
+                kernels = np.reshape(unit["kernels"], kernel.shape)
+                assert (kernels == kernel.detach().numpy()).all()
+            else:
+                rows = slice(2 * row, 2 * row + 2)
+                columns = slice(2 * column, 2 * column + 2)
+                window = before[layer - 1][0, map : map + 1, rows, columns]
+            found = np.reshape(unit["window"], window.shape)
+            assert np.abs(found - window.numpy()).max() < 1e-4
+
+
+def test_a_cell_sees_what_it_depends_on(parts, lenet, examples):
+    """A row or column of NaN spoils those cells, and no others, that look at it."""
+    rows = np.arange(28)
+    x = torch.zeros(56, 1, 28, 28)
+    x[rows, 0, rows] = torch.nan
+    x[28 + rows, 0, :, rows] = torch.nan
+    spoiled = []
+    for layer in lenet[:6]:
+        x = layer(x).detach()
+        spoiled.append(x[:, 0].isnan().numpy())
+    places = [
+        {"layer": layer, "map": 0, "row": row, "column": side - 1 - row // 2}
+        for layer, side in [(1, 24), (2, 12), (3, 8), (4, 4)]
+        for row in range(side)
+    ]
+    units = parts.evaluate(UNITS, [packed(examples[0]), places])
+    for place, unit in zip(places, units, strict=True):
+        seen = spoiled[[*LAYERS.values()][place["layer"] - 1]]
+        seen = seen[:, place["row"], place["column"]].reshape(2, 28)
+        square = unit["fields"][0]
+        for name, along in zip(("row", "column"), seen, strict=True):
+            first = square[name]
+            assert np.flatnonzero(along).tolist() == [
+                *range(first, first + square["size"])
+            ]
+
+
+def test_the_evidence_adds_up_to_the_difference_of_the_scores(parts, lenet, examples):
+    pairs = [*([a, (a + 3) % 10] for a in range(10)), [5, 6], [4, 4]]
+    blank = np.zeros((28, 28), np.uint8)
+    *_, paper, _, paper_scores = outputs(lenet, blank[None])
+    weight = lenet[-1].weight.detach().numpy()
+    for image in (*examples, blank):
+        *_, maps, _, scores = outputs(lenet, image[None])
+        found = parts.evaluate(EVIDENCE, [[packed(image), packed(blank)], pairs])
+        for (a, b), said in zip(pairs, found, strict=True):
+            difference = (scores[0, a] - scores[0, b]).item()
+            total = said["page"] + sum(said["shares"])
+            assert total == pytest.approx(difference, abs=1e-4)
+            own = (paper_scores[0, a] - paper_scores[0, b]).item()
+            assert said["page"] == pytest.approx(own, abs=1e-4)
+            each = (weight[a] - weight[b]) * (maps - paper).flatten().numpy()
+            assert np.abs(said["cells"] - each).max() < 1e-4
+            shares = each.reshape(50, 16).sum(1)
+            assert np.abs(said["shares"] - shares).max() < 1e-4
+            ranked = np.array(said["shares"])[said["order"]]
+            assert (np.diff(ranked) <= 0).all() and len({*said["order"]}) == 50
+
+
+def test_it_opens_on_the_map_that_speaks_most_for_the_answer(opened, lenet, examples):
+    assert "LeNet reads 5" in opened.inner_text(".lab-lenet-answer")
+    *_, maps, _, scores = outputs(lenet, examples[15:16])
+    *_, paper, _, blank = outputs(lenet, np.zeros((1, 28, 28), np.uint8))
+    b, a = scores[0].argsort()[-2:].tolist()
+    weight = lenet[-1].weight.detach().reshape(10, 50, 16)
+    each = ((weight[a] - weight[b]) * (maps - paper).reshape(50, 16)).numpy()
+    map = each.sum(1).argmax()
+    cell = np.abs(each[map]).argmax()
+    value = maps[0, map, cell // 4, cell % 4].item()
+    place = ("Second pooling", map, cell // 4, cell % 4)
+    assert shown(opened) == (*place, pytest.approx(value, abs=1e-4))
+    text = opened.inner_text(".lab-lenet-why > p")
+    assert text.startswith(f"Score of {a} − score of {b} = ")
+    own = (blank[0, a] - blank[0, b]).item()
+    difference = (scores[0, a] - scores[0, b]).item()
+    expected = [scores[0, a], scores[0, b], difference, own, difference - own]
+    assert numbers(text) == pytest.approx([float(n) for n in expected], abs=2e-4)
+    found = table(opened, f"map {map}, for {a} against {b}")
+    assert np.abs(found - each[map].reshape(4, 4)).max() < 0.0051
+    # The bars, from the highest to the lowest, are as high as they should be.
+    heights = opened.locator(".lab-lenet-chart > span").evaluate_all(
+        """(bars) => bars.map((bar) => getComputedStyle(bar, "::after").height)
+            .map(parseFloat)"""
+    )
+    shares = np.sort(each.sum(1))[::-1]
+    expected = np.abs(shares) * heights[0] / shares[0]
+    assert len(heights) == 50 and np.abs(heights - expected).max() < 1
+
+
+def test_keys_alone_lead_from_the_scores_to_a_product_and_back(opened, lenet, examples):
+    """Every value on the way is the model's, and its parts make it up."""
+    layers = outputs(lenet, examples[15:16])
+
+    def check(name):
+        found, *place, value = shown(opened)
+        assert found == name
+        layer = layers[LAYERS[name]][0]
+        assert value == pytest.approx(layer[tuple(place)].item(), abs=1e-4)
+        text = opened.inner_text(".lab-lenet-open > div:last-child > p")
+        said = numbers(text.replace("− ", "−"))
+        assert said[-1] == value
+        if "convolution" in name:
+            assert sum(said[:-1]) == pytest.approx(value, abs=2e-4)
+        else:
+            assert max(0, said[0]) == value
+        return place
+
+    first = check("Second pooling")
+    opened.get_by_label("Evidence of the 50 maps").press("ArrowRight")
+    assert check("Second pooling")[0] != first[0]
+    opened.get_by_label("Evidence of the 50 maps").press("ArrowLeft")
+    assert check("Second pooling") == first
+    press(opened, "Open the circled number")
+    map, row, column = check("Second convolution")
+    assert map == first[0] and (row // 2, column // 2) == (first[1], first[2])
+    # Another of the twenty partial sums, and of its products.
+    sums = table(opened, "partial sums, maps 0 to 19")
+    chosen = opened.locator("[role=grid] [tabindex='0']")
+    chosen.press("Home")
+    chosen.press("ArrowRight")
+    assert chosen.evaluate("(cell) => cell === document.activeElement")
+    column = chosen.evaluate("(cell) => cell.cellIndex")
+    d = 5 * chosen.evaluate("(cell) => cell.parentElement.rowIndex") + column
+    parts = [
+        table(opened, caption)
+        for caption in (f"window on map {d}", f"kernel {map}, for map {d}", "products")
+    ]
+    assert np.abs(parts[0] * parts[1] - parts[2]).max() < 0.05
+    assert parts[2].sum() == pytest.approx(sums.flat[d], abs=0.13)
+    press(opened, "Open the circled number")
+    assert check("First pooling")[0] == d
+    press(opened, "Open the circled number")
+    check("First convolution")
+    deepest = opened.get_by_role("button", name="Open the circled number")
+    assert deepest.get_attribute("aria-disabled") == "true"
+    press(opened, "Open the circled number")
+    # To a corner, and to another map.
+    cells = opened.get_by_label("The open map")
+    for key in ["ArrowUp", "ArrowLeft"] * 24:
+        cells.press(key)
+    assert check("First convolution")[1:] == [0, 0]
+    opened.locator(".lab-status", has_text="row 0, column 0").wait_for()
+    opened.get_by_label("First convolution").press("ArrowRight")
+    check("First convolution")
+    for name in "First pooling", "Second convolution", "Second pooling":
+        press(opened, "Back")
+        check(name)
+    back = opened.get_by_role("button", name="Back")
+    assert back.get_attribute("aria-disabled") == "true"
+    assert check("Second pooling") == first
+    assert opened.evaluate("scrollX") == 0
+
+
+def test_the_mouse_opens_any_cell_and_looks_ahead(opened, lenet, examples):
+    layers = outputs(lenet, examples[15:16])
+    sizes = {"First convolution": 24, "First pooling": 12, "Second convolution": 8}
+    for name, side in sizes.items():
+        picture = opened.get_by_label(f"{name},")
+        picture.click(position={"x": 1 + 26 + 19, "y": 1 + 2 * 26 + 4})
+        *place, value = shown(opened)
+        _, map, row, column = place
+        assert place[:2] == [name, 11 if side == 8 else 7]
+        # A click's place is in whole pixels, and so small are some of the cells.
+        assert abs((row + 0.5) * 24 / side - 4) <= 2
+        assert abs((column + 0.5) * 24 / side - 19) <= 2
+        expected = layers[LAYERS[name]][0, map, row, column].item()
+        assert value == pytest.approx(expected, abs=1e-4)
+        enlarged = opened.get_by_label("The open map")
+        enlarged.scroll_into_view_if_needed()
+        box = enlarged.bounding_box()
+        opened.mouse.move(box["x"] + 3, box["y"] + 213)
+        assert shown(opened)[:4] == (name, map, side - 1, 0)
+        opened.mouse.move(box["x"] - 12, box["y"] + 213)
+        assert [*shown(opened)[:4]] == place
+    said = opened.locator(".lab-status")
+    words = f"Second convolution, map 11, row {row}, column {column}"
+    said.filter(has_text=words).wait_for()
+    opened.mouse.move(box["x"] + 40, box["y"] + 90)
+    opened.wait_for_timeout(700)
+    assert words in said.inner_text()  # what one only passes is not read out
+
+
+def test_two_digits_are_compared_as_one_chooses(opened, lenet, examples):
+    *_, scores = outputs(lenet, examples[15:16])
+    for a, b in (8, 5), (5, 8), (5, 5):
+        opened.get_by_label("Why").select_option(str(a))
+        opened.get_by_label("and not").select_option(str(b))
+        text = opened.inner_text(".lab-lenet-why > p")
+        assert text.startswith(f"Score of {a} − score of {b} = ")
+        _, _, difference, page, added = numbers(text)
+        expected = (scores[0, a] - scores[0, b]).item()
+        assert difference == pytest.approx(expected, abs=1e-4)
+        assert page + added == pytest.approx(difference, abs=2e-4)
+    # They stay with the next digit, until the figure is to follow the answer again.
+    choose(opened, 7)
+    assert "Score of 5 − score of 5" in opened.inner_text(".lab-lenet-why > p")
+    for label in "Why", "and not":
+        opened.get_by_label(label).select_option("")
+    assert "Score of 7 − " in opened.inner_text(".lab-lenet-why > p")
+
+
+def test_what_one_draws_is_framed_and_looked_into(opened):
+    pad = Pad(opened)
+    assert opened.get_by_label("test digit").input_value() == "15"
+    box = pad.canvas.bounding_box()
+    scale = box["width"] / 280
+    [first, *others] = [(scale * x, scale * y) for x, y in SEVEN[0]]
+    opened.mouse.move(box["x"] + first[0], box["y"] + first[1])
+    opened.mouse.down()
+    for x, y in others:
+        opened.mouse.move(box["x"] + x, box["y"] + y, steps=5)
+    opened.mouse.up()
+    pad.says("LeNet reads 7")
+    ready(opened)
+    assert "LeNet reads 7" in opened.inner_text(".lab-lenet-answer")
+    assert "Score of 7 − " in opened.inner_text(".lab-lenet-why > p")
+    press(opened, "Undo")
+    pad.says("The pad is blank")
+    # A blank page has all of the evidence that it can have.
+    *_, page, added = numbers(opened.inner_text(".lab-lenet-why > p"))
+    assert added == 0 and page != 0
+    choose(opened, 3)
+    pad.says("LeNet reads 3")
+
+
+def test_a_finger_opens_a_map_a_cell_and_a_bar(browser, lab):
+    with browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    ) as context:
+        page = lab("lenet", below=1_000, page=context.new_page())
+        ready(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_label("Second convolution,").tap(
+            position={"x": 1 + 3 * 26 + 12, "y": 1 + 2 * 26 + 12}
+        )
+        assert shown(page)[:2] == ("Second convolution", 13)
+        page.get_by_label("The open map").tap(position={"x": 210, "y": 5})
+        assert shown(page)[1:4] == (13, 0, 7)
+        page.get_by_role("button", name="Down, by a cell").tap()
+        page.get_by_role("button", name="Left, by a cell").tap()
+        assert shown(page)[1:4] == (13, 1, 6)
+        page.locator("[role=grid] td").nth(19).tap()
+        page.get_by_label("window on map 19").wait_for()
+        chart = page.get_by_label("Evidence of the 50 maps")
+        width = chart.bounding_box()["width"]
+        chart.tap(position={"x": width - 2, "y": 60})
+        last = shown(page)
+        assert last[0] == "Second pooling"
+        added = numbers(page.inner_text(".lab-lenet-why .lab-lenet-numbers > p"))[0]
+        assert added < 0
+        # A finger that scrolls over a map opens nothing.
+        box = page.get_by_label("The open map").bounding_box()
+        finger = context.new_cdp_session(page)
+        before = page.evaluate("scrollY")
+        for up in range(0, 300, 20):
+            point = {"x": box["x"] + 100, "y": box["y"] + 150 - up / 4}
+            kind = "touchMove" if up else "touchStart"
+            touch = {"type": kind, "touchPoints": [point]}
+            finger.send("Input.dispatchTouchEvent", touch)
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.wait_for_function(f"Math.abs(scrollY - {before}) > 20")
+        assert shown(page) == last
