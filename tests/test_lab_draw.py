@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -48,6 +49,10 @@ class Pad:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def unfold(self):
+        """Open what lies folded below the pad."""
+        self.page.get_by_text("All ten probabilities").click()
+
     def upload(self, content):
         file = {"name": "digit.png", "mimeType": "image/png", "buffer": content}
         self.page.set_input_files("input[type=file]", file)
@@ -73,13 +78,13 @@ class Pad:
     @property
     def answers(self):
         """What the three models read of all that was done; – where it is nothing."""
-        self.page.wait_for_selector(".lab-draw-table[aria-busy=false]")
+        self.page.wait_for_selector(".lab-draw-answers[aria-busy=false]")
         return self.page.locator(".lab-draw-answer").all_inner_texts()
 
     @property
     def preview(self):
         """The grey levels that the models get."""
-        self.page.wait_for_selector(".lab-draw-table[aria-busy=false]")
+        self.page.wait_for_selector(".lab-draw-answers[aria-busy=false]")
         data = self.page.evaluate(
             """() => [...document.querySelector(".lab-draw-preview").getContext("2d")
                 .getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0)"""
@@ -115,10 +120,47 @@ def test_it_opens_on_a_digit_that_divides_the_models(lab):
     pad.says("The pad is blank")
     pad.page.reload()
     pad.says("A real 5")
+    pad.unfold()
     pad.page.get_by_label("test digit").select_option("7")
     pad.says("LeNet reads 7")
     press(pad.page, "Undo")
     pad.says("The pad is blank")
+
+
+def test_the_opening_digit_is_written_unless_motion_is_unwelcome(browser, lab):
+    """Ink only grows until the digit is whole; a stroke in between ends it."""
+    ink = "document.querySelector('.lab-draw-preview').getContext('2d')" + (
+        ".getImageData(0, 0, 28, 28).data.filter((v, n) => n % 4 === 0 && v).length"
+    )
+    page = lab("draw")
+    page.wait_for_selector(".lab-draw-pad")
+    seen = [page.evaluate(ink)]
+    while page.get_by_text("A real 5").count() == 0:
+        seen.append(page.evaluate(ink))
+    whole = page.evaluate(ink)
+    assert seen == sorted(seen) and len({n for n in seen if 0 < n < whole}) > 3
+    page.reload()
+    page.wait_for_selector(".lab-draw-pad")
+    pad = Pad(page)
+    pad.draw(ONE)
+    pad.says("LeNet reads 1")
+    page.wait_for_timeout(2_500)  # longer than the writing takes
+    pad.says("LeNet reads 1")
+    with browser.new_context(reduced_motion="reduce") as context:
+        page = lab("draw", page=context.new_page())
+        page.wait_for_selector(".lab-draw-preview[aria-label*=rows]")
+        assert page.evaluate(ink) == whole
+
+
+def test_another_hard_one_is_one_that_softmax_regression_misreads(pad):
+    labels = [digit["label"] for digit in read(EXAMPLES)["digits"]][10:]
+    shown = []
+    for _ in range(11):
+        press(pad.page, "Another hard one")
+        softmax, _, lenet = pad.answers
+        shown.append(int(lenet))
+        assert softmax != lenet
+    assert sorted(shown[:10]) == sorted(labels) and shown[10] == shown[0]
 
 
 def test_what_the_mouse_draws_is_read_and_taken_back(pad):
@@ -141,12 +183,22 @@ def test_what_the_mouse_draws_is_read_and_taken_back(pad):
         pad.says("The pad is blank")
 
 
+def test_what_looks_like_no_digit_is_said(pad):
+    """In MNIST's frame: the detector has seen nothing else."""
+    pad.draw([[(60, 220), (60, 60), (140, 150), (220, 60), (220, 220)]])
+    pad.says("This looks like no digit. If it is one, softmax regression reads")
+    press(pad.page, "Clear")
+    pad.draw(SEVEN)
+    pad.says(re.compile("^Softmax regression reads.*LeNet reads 7"))
+
+
 def test_probabilities_and_feature_maps(pad):
     pad.page.get_by_text("LeNet's feature maps").click()
     pad.draw(SEVEN)
     pad.says("LeNet reads 7")
     assert pad.answers[2] == "7"
-    cells = pad.page.locator(".lab-draw-table tbody tr:not(:first-child) td")
+    pad.unfold()
+    cells = pad.page.locator(".lab-draw-table tbody td")
     shares = [float(text.removesuffix("\u00a0%")) for text in cells.all_inner_texts()]
     shares = np.array(shares).reshape(10, 3)
     assert np.abs(shares.sum(0) - 100).max() < 0.6  # each is rounded to 0.1
@@ -189,6 +241,7 @@ def test_keys_alone_draw_a_one_and_take_it_back(lab):
 def test_without_the_framing_a_small_digit_aside_is_misread(pad):
     pad.draw(SMALL_SEVEN)
     pad.says("LeNet reads 7")
+    pad.unfold()
     assert max(np.ptp(places) for places in np.nonzero(pad.preview)) >= 19
     pad.framed.uncheck()
     assert pad.answers[2] != "7"
@@ -202,6 +255,7 @@ def test_test_digits_come_as_they_are(pad):
     """With and without the framing: they are in MNIST's frame already."""
     digits = read(EXAMPLES)["digits"]
     assert len(digits) == 20
+    pad.unfold()
     for n, framed in (3, True), (17, True), (17, False):
         pad.framed.set_checked(framed)
         pad.page.get_by_label("test digit").select_option(index=n + 1)
@@ -234,6 +288,7 @@ def test_a_picture_is_framed_as_load_digit_frames_it(pad):
     pad.upload(png(Image.new("RGB", (300, 200), "white")))
     pad.says("The picture shows no digit")
     assert pad.answers == ["–"] * 3
+    pad.unfold()
     pad.framed.uncheck()
     pad.says("The pad is blank")
 

@@ -18,6 +18,7 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from math_font import write_font
+from path import show_path
 from PIL import Image
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
@@ -115,6 +116,7 @@ def mend_for_everyone(page):
     for head in page.select("th"):
         if not head.get_text(strip=True) and not head.find("img"):
             head.name = "td"
+            del head["scope"]
     for entry in page.select(".citation-list, .citation"):
         del entry["role"]
     # These name themselves, better than their label does.
@@ -141,6 +143,8 @@ def finish(app, error):
             page = BeautifulSoup(html, "html.parser")
             drop_what_is_unused(page)
             draw_icons(page)
+            if path.parts[-2:] == ("book", "index.html"):
+                show_path(page, path.parent)
             size_pictures(page, path.parent)
             mend_for_everyone(page)
             path.write_text(str(page), "utf-8")

@@ -1,21 +1,30 @@
-/* Draw a digit: the models read it while it is drawn. */
+/* Draw a digit: the models read it while it is drawn. The pad opens on one that is
+   written before the reader's eyes. */
 "use strict";
 
 {
-  const { make, button, choice, percent, bytes } = lab;
+  const { make, button, percent } = lab;
   const BLANK =
     "The pad is blank: draw a digit, and the models read it while you draw.";
-  const OPENING = 15; // of the examples: the three models don't agree about it
-  const HELP = "Draw one digit with mouse, pen or finger. With keys: arrows move the "
-    + "pen, space puts it down or lifts it, Escape clears. Or upload or paste a "
-    + "picture, or pick one of MNIST's test digits; "
-    + "softmax regression misreads the hard ones.";
+  const HARD = 10; // of the examples, these and the later ones: softmax misreads them
+  const OPENING = 15; // the three models don't agree about it
+  // The way of the pen that wrote it, as [column, row], and how long that took, in ms.
+  const WAY = [[23, 6], [16, 6.5], [12, 8], [6, 12.5], [6, 14.5], [9, 15.7], [18, 16.5],
+    [18.5, 19], [16, 21.5], [13.5, 20.5], [13.5, 18.5]];
+  const WRITING = 1800;
+  const HELP = "With keys: arrows move the pen, space puts it down or lifts it, Escape "
+    + "clears. Or upload or paste a picture of one digit, or pick one of MNIST's test "
+    + "digits; softmax regression misreads the hard ones.";
 
-  /* A table: ten rows of probabilities, a column for each model. */
+  /* The three answers, large; and a table, ten rows of probabilities, a column for each
+     model. */
   function readings(accuracies) {
     const columns = Object.entries(accuracies).map(([name, accuracy]) => ({
+      name: make("dt", name),
       heading: [name, make("small", `test accuracy ${percent(accuracy, 2)}`)],
-      answer: make("td.lab-draw-answer"),
+      answer: make("span.lab-draw-answer"),
+      sure: make("span"),
+      bar: make("span.lab-draw-bar"),
       cells: Array.from({ length: 10 }, () =>
         make("td", make("span"), make("div.lab-draw-bar"))),
     }));
@@ -23,14 +32,18 @@
     const rows = Array.from({ length: 10 }, (_, digit) =>
       row(String(digit), columns.map(({ cells }) => cells[digit])));
     return {
-      element: make("table.lab-draw-table",
+      answers: make("dl.lab-draw-answers", columns.map(({ name, answer, sure, bar }) =>
+        make("div", name, make("dd", answer, sure, bar)))),
+      table: make("table.lab-draw-table",
         make("caption", "What the models read, and the probability of each digit"),
         lab.heading("digit", ...columns.map(({ heading }) => heading)),
-        make("tbody", row("reads", columns.map(({ answer }) => answer)), rows)),
+        make("tbody", rows)),
       /* The ten probabilities of each model; none where nothing is read. */
-      show: (read = []) => columns.forEach(({ answer, cells }, m) => {
-        const best = read[m]?.indexOf(Math.max(...read[m]));
+      show: (read = []) => columns.forEach(({ answer, sure, bar, cells }, m) => {
+        const most = read[m] ? Math.max(...read[m]) : 0, best = read[m]?.indexOf(most);
         answer.textContent = best ?? "–";
+        sure.textContent = read[m] ? percent(most) : "";
+        bar.style.width = `${100 * most}%`;
         cells.forEach((cell, digit) => {
           const [text, bar] = cell.children, share = read[m]?.[digit];
           text.textContent = share === undefined ? "–" : percent(share);
@@ -74,6 +87,21 @@
     };
   }
 
+  /* When the pen is at each pixel, from 0 to 1: at the nearest point of its way. */
+  function times() {
+    const points = WAY.slice(1).flatMap(([x, y], n) => {
+      const [fromX, fromY] = WAY[n];
+      const count = Math.round(4 * Math.hypot(x - fromX, y - fromY));
+      return Array.from({ length: count }, (_, i) =>
+        [fromX + (i / count) * (x - fromX), fromY + (i / count) * (y - fromY)]);
+    });
+    return Array.from({ length: 784 }, (_, n) => {
+      const row = Math.floor(n / 28), column = n % 28;
+      const away = points.map(([x, y]) => Math.hypot(x - column, y - row));
+      return away.indexOf(Math.min(...away)) / points.length;
+    });
+  }
+
   /* What the preview shows, in words. */
   function words(levels = []) {
     const ink = Array.from(levels.keys()).filter((n) => levels[n] > 50);
@@ -86,26 +114,21 @@
 
   /* What the worker does with a picture, or with what is to be framed and read. */
   function* read(
-    { picture, drawn, mixed, sheet, levels, wantMaps },
-    framing, { models, softmax }, { toInput },
+    { picture, wantMaps, detector, ...asked }, framing, models, { toInput },
   ) {
     if (picture) return framing.grey(picture);
-    if (drawn) { // black on white
-      const { data, width, height } = drawn;
-      const ink = new Uint8Array(width * height).map((_, n) => 255 - data[4 * n]);
-      levels = framing.frameStrokes(ink, width, height).image;
-    }
-    if (mixed) sheet = framing.grey(mixed);
-    if (sheet) levels = framing.frame(sheet.grey, sheet.width, sheet.height).image;
+    const levels = framing.frameOfPad(asked);
     yield;
     const input = toInput(levels), probabilities = [];
-    for (const model of models) {
-      probabilities.push(softmax(model.logits(input)));
+    for (const model of models.models) {
+      probabilities.push(models.softmax(model.logits(input)));
       yield;
     }
-    const lenet = models.find(({ name }) => name === "LeNet");
+    const lenet = models.models.find(({ name }) => name === "LeNet");
     const maps = wantMaps ? lenet.featureMaps(input) : undefined;
-    return { levels, probabilities, maps };
+    if (detector) models.detector ??= models.network(detector);
+    const strange = detector && models.detector.logits(input)[0] > 0;
+    return { levels, probabilities, maps, strange };
   }
 
   /* The worker; without the models, each question is answered with a sentence. */
@@ -125,30 +148,19 @@
     const [{ paper, image, pixels, drawingPad }, { accuracies, digits }] =
       await Promise.all(["pad", "examples"].map(lab.load));
     const help = make("p", { id: "lab-draw-help" }, HELP);
-    const pad = drawingPad(changed, help.id);
     const [preview, context] =
       paper(28, 28, { class: "lab-draw-preview", role: "img" });
-    const table = readings(accuracies), maps = featureMaps();
-    const line = lab.status(); // above the pad: there the eye is, and a phone's screen
+    const { answers, table, show } = readings(accuracies), maps = featureMaps();
+    const pad = drawingPad({ described: help.id, digits, busy: answers, answer });
+    const line = lab.status();
     line.classList.add("lab-draw-line");
-    const framed = make("input", { type: "checkbox", checked: "", onchange: changed });
+    const framed =
+      make("input", { type: "checkbox", checked: "", onchange: pad.changed });
     const upload = make("input", { type: "file", accept: "image/*", hidden: "" });
     upload.addEventListener("change", () => {
       take(upload.files[0]);
       upload.value = ""; // so that the same file can be chosen again
     });
-    const options = digits.map(({ label }, n) =>
-      [String(n), `${label}${n < 10 ? "" : ", hard"}`]);
-    const picker = choice("test digit", [["", "choose"], ...options], "", (key) => {
-      if (key !== "") showDigit(key);
-    });
-    function showDigit(key, opening = false) {
-      // It is in MNIST's frame already; on the pad it is dark on white.
-      const levels = bytes(digits[key].image);
-      const canvas = image(levels.map((level) => 255 - level), 28, 28);
-      pad.show({ canvas, levels, key, opening });
-    }
-
     let newest = null; // an earlier file that takes longer must not come after it
     async function take(file) {
       if (!file) return;
@@ -165,87 +177,94 @@
     document.addEventListener("paste", ({ clipboardData }) =>
       take([...clipboardData.files].find(({ type }) => type.startsWith("image/"))));
 
-    /* However often the pad changes, it is drawn at most once a frame, and read when
-       the worker has done with what it had before. */
-    let waiting = false, busy = false, version = 0;
-    function changed() {
-      if (!waiting) requestAnimationFrame(update);
-      waiting = true;
-      version++;
-      table.element.ariaBusy = "true";
-    }
-    async function update() {
-      waiting = false;
-      pad.draw();
-      if (busy) return; // and look again afterwards
-      busy = true;
-      const seen = version;
-      await answer();
-      busy = false;
-      if (waiting) return;
-      if (version === seen) table.element.ariaBusy = "false";
-      else changed();
-    }
-
-    /* What the models get: a sheet to be framed, or 28 x 28 grey levels; or nothing. */
-    function question() {
-      if (!pad.last) return null;
-      const levels = framed.checked ? pad.last.levels : pad.averaged();
-      if (!levels) return pad.sheet();
-      return levels.some((level) => level > 0) ? { levels } : null;
-    }
-    async function answer() {
-      const last = pad.last ?? {}; // another one may be there when the answer comes
-      picker.children[1].value = last.key ?? "";
-      const asked = question(), what = last.canvas ? "picture" : "drawing";
+    let detector; // of what is no digit: it is not needed for those of MNIST
+    async function answer(last) {
+      const asked = pad.question(framed.checked);
       let said = {}, text = BLANK;
       const wantMaps = maps.element.open;
       if (asked && !arrived) {
         line.say("The models are on their way: draw meanwhile.", 0);
       }
+      if (framed.checked && asked && !last.key && !last.opening) {
+        detector ??= lab.fetchPart("detector").catch(() => null);
+      }
       try {
-        if (asked) said = await (await reader)({ ...asked, wantMaps });
+        if (asked) {
+          const given = { ...asked, wantMaps, detector: await detector };
+          said = await (await reader)(given);
+        }
       } catch ({ message }) {
-        text = `The ${what} ${message}`;
+        text = `The ${last.canvas ? "picture" : "drawing"} ${message}`;
       }
       const { levels, probabilities } = said;
       context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
       preview.setAttribute("aria-label", words(levels));
-      table.show(probabilities);
+      show(probabilities);
       maps.show(said.maps);
       if (probabilities) {
         text = Object.keys(accuracies).map((name, m) => {
           const most = Math.max(...probabilities[m]);
           return `${name} reads ${probabilities[m].indexOf(most)} (${percent(most)})`;
         }).join(", ");
-        text = `${text[0].toUpperCase()}${text.slice(1)}.`;
-        if (last.opening) {
+        text = said.strange && framed.checked && !last.key
+          ? `This looks like no digit. If it is one, ${text}.`
+          : `${text[0].toUpperCase()}${text.slice(1)}.`;
+        if (last.opening && last.key) {
           const { label } = digits[last.key];
           text = `A real ${label}, from MNIST's test digits. ${text} Draw your own.`;
         }
       }
-      if (!pad.drawing) line.say(pad.pen + text, 400);
+      if (!pad.drawing && !(last.opening && !last.key)) line.say(pad.pen + text, 400);
     }
-    maps.element.addEventListener("toggle", changed);
+    maps.element.addEventListener("toggle", pad.changed);
 
-    const buttons = [
-      button("Undo", pad.undo),
-      button("Clear", pad.clear),
-      button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }),
-    ];
+    /* The opening digit is written once; whoever touches the pad has it. */
+    function write() {
+      const when = times(), levels = lab.bytes(digits[OPENING].image);
+      let begun = null;
+      const replay = lab.animation(root, (time) => {
+        begun ??= time;
+        const written = (time - begun) / WRITING;
+        if (begun !== time && !pad.opening) replay.stop();
+        else if (written >= 1) {
+          replay.stop();
+          pad.showDigit(String(OPENING), true);
+        } else {
+          const part = levels.map((level, n) => (when[n] <= written ? level : 0));
+          const canvas = image(part.map((level) => 255 - level), 28, 28);
+          pad.show({ canvas, levels: part, opening: true });
+        }
+      });
+      replay.start();
+    }
+
+    let hard = OPENING;
+    const another = button("Another hard one", () => {
+      hard = hard + 1 < digits.length ? hard + 1 : HARD;
+      pad.clear();
+      pad.showDigit(String(hard));
+    });
     const centring = make("label.lab-draw-switch", framed,
       make("span", "centre and scale as MNIST did"));
-    const sees = make("div.lab-draw-sees",
-      make("div", preview, make("small", "what the models see")),
-      make("div", centring, picker));
     root.append(
-      help,
-      line,
       make("div.lab-draw",
-        make("div.lab-draw-left",
-          pad.element, make("div.lab-row", buttons, upload), sees),
-        table.element),
+        pad.element,
+        make("div.lab-draw-right", answers,
+          make("figure.lab-draw-sees", preview,
+            make("figcaption", "what the models see"))),
+        make("div.lab-row", pad.buttons, another)),
+      line,
+      make("details.lab-draw-more",
+        make("summary", "All ten probabilities, keys, a picture of your own"),
+        help,
+        make("div.lab-row",
+          button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }),
+          upload, pad.picker, centring),
+        table),
       maps.element);
-    showDigit(String(OPENING), true);
+    // Further down a page, nobody would see it begin.
+    const below = root.getBoundingClientRect().top > innerHeight;
+    if (lab.still.matches || below) pad.showDigit(String(OPENING), true);
+    else write();
   });
 }
