@@ -30,8 +30,8 @@ from mnist_lesson.system import atomic_write
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
 PAGES = [
-    *(ROOT / "README.md", ROOT / "book" / "index.md", ROOT / "book" / "setup.md"),
-    *(ROOT / "notebooks" / f"{name}.ipynb" for name in ("06_pooling", "10_results")),
+    *(ROOT / "README.md", ROOT / "book" / "index.md", ROOT / "book" / "questions.md"),
+    *(ROOT / "notebooks" / f"{name}.ipynb" for name in ("06_pooling", "13_results")),
 ]
 PROTOCOL = {
     "digits": 60_000,
