@@ -14,6 +14,7 @@ import base64
 import io
 import os
 import sys
+import zlib
 from pathlib import Path
 
 import nbformat
@@ -130,7 +131,11 @@ def packed(png: str) -> str:
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
         if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
             image = image.convert("RGB")
-        image.save(buffer, "PNG", optimize=True)
+        if image.mode == "RGB" and len({*map(Image.Image.tobytes, image.split())}) == 1:
+            image = image.getchannel(0)  # grey
+        # The strategy for text also suits thin lines; Pillow's, for photos, does not.
+        strategy = zlib.Z_DEFAULT_STRATEGY
+        image.save(buffer, "PNG", compress_level=9, compress_type=strategy)
     smaller = base64.b64encode(buffer.getvalue()).decode()
     return smaller if len(smaller) < len(png.strip()) else png
 
