@@ -130,6 +130,23 @@ def browser():
 
 
 @pytest.fixture
+def phone(browser):
+    """Open a page on a phone, whose screen is touched."""
+    contexts = []
+
+    def phone(width=390, height=844):
+        size = {"width": width, "height": height}
+        contexts.append(
+            browser.new_context(viewport=size, has_touch=True, is_mobile=True)
+        )
+        return contexts[-1].new_page()
+
+    yield phone
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
 def page(browser):
     """Open a page as wide as a laptop's, and fail when its scripts do."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})

@@ -36,13 +36,14 @@ class Pad:
         self.framed = page.get_by_label("centre and scale as MNIST did")
 
     def draw(self, strokes):
+        """Draw with the mouse; strokes are in the pad's own 280 pixels."""
         box = self.canvas.bounding_box()
-        mouse = self.page.mouse
+        scale, mouse = box["width"] / 280, self.page.mouse
         for (x, y), *others in strokes:
-            mouse.move(box["x"] + x, box["y"] + y)
+            mouse.move(box["x"] + scale * x, box["y"] + scale * y)
             mouse.down()
             for x, y in others:
-                mouse.move(box["x"] + x, box["y"] + y, steps=5)
+                mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=5)
             mouse.up()
 
     def press(self, *keys):
@@ -315,28 +316,25 @@ def test_what_is_no_fit_picture_is_said_and_the_pad_goes_on(pad):
     pad.says("LeNet reads 7")
 
 
-def test_a_finger_draws_and_the_page_stays(browser, lab):
-    with browser.new_context(
-        viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True
-    ) as context:
-        page = lab("draw", below=3_000, page=context.new_page())
-        pad = Pad(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        box = pad.canvas.bounding_box()
-        finger = context.new_cdp_session(page)
+def test_a_finger_draws_and_the_page_stays(phone, lab):
+    page = lab("draw", below=3_000, page=phone(360, 640))
+    pad = Pad(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    box = pad.canvas.bounding_box()
+    finger = page.context.new_cdp_session(page)
 
-        def touch(kind, *points):
-            given = {"type": kind, "touchPoints": points}
-            finger.send("Input.dispatchTouchEvent", given)
+    def touch(kind, *points):
+        given = {"type": kind, "touchPoints": points}
+        finger.send("Input.dispatchTouchEvent", given)
 
-        def swipe(x, y):
-            for n in range(11):
-                kind = "touchMove" if n else "touchStart"
-                touch(kind, {"x": x, "y": y + 18 * (10 - n)})
-            touch("touchEnd")
+    def swipe(x, y):
+        for n in range(11):
+            kind = "touchMove" if n else "touchStart"
+            touch(kind, {"x": x, "y": y + 18 * (10 - n)})
+        touch("touchEnd")
 
-        swipe(box["x"] + 140, box["y"] + 40)
-        pad.says("LeNet reads 1")
-        assert page.evaluate("scrollY") == 0
-        swipe(5, 300)  # beside the pad, the page scrolls
-        page.wait_for_function("scrollY > 0")
+    swipe(box["x"] + 140, box["y"] + 40)
+    pad.says("LeNet reads 1")
+    assert page.evaluate("scrollY") == 0
+    swipe(5, 300)  # beside the pad, the page scrolls
+    page.wait_for_function("scrollY > 0")

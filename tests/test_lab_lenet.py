@@ -23,8 +23,7 @@ LAYERS = {
 LOAD = """async () => {
     const [parts, figure] = await Promise.all(["models", "lenet"].map(lab.load));
     const model = parts.model("LeNet");
-    const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-    const stages = (text) => figure.stagesOf(model, lab.toInput(decode(text)));
+    const stages = (text) => figure.stagesOf(model, lab.toInput(lab.bytes(text)));
     Object.assign(window, { figure, model, stages });
 }"""
 # All five layers of each digit, one after the other, as bytes.
@@ -373,14 +372,7 @@ def test_two_digits_are_compared_as_one_chooses(opened, lenet, examples):
 def test_what_one_draws_is_framed_and_looked_into(opened):
     pad = Pad(opened)
     assert opened.get_by_label("test digit").input_value() == "15"
-    box = pad.canvas.bounding_box()
-    scale = box["width"] / 280
-    [first, *others] = [(scale * x, scale * y) for x, y in SEVEN[0]]
-    opened.mouse.move(box["x"] + first[0], box["y"] + first[1])
-    opened.mouse.down()
-    for x, y in others:
-        opened.mouse.move(box["x"] + x, box["y"] + y, steps=5)
-    opened.mouse.up()
+    pad.draw(SEVEN)
     pad.says("LeNet reads 7")
     ready(opened)
     assert "LeNet reads 7" in opened.inner_text(".lab-lenet-answer")
@@ -394,40 +386,37 @@ def test_what_one_draws_is_framed_and_looked_into(opened):
     pad.says("LeNet reads 3")
 
 
-def test_a_finger_opens_a_map_a_cell_and_a_bar(browser, lab):
-    with browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
-    ) as context:
-        page = lab("lenet", below=1_000, page=context.new_page())
-        ready(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.get_by_label("Second convolution,").tap(
-            position={"x": 1 + 3 * 26 + 12, "y": 1 + 2 * 26 + 12}
-        )
-        assert shown(page)[:2] == ("Second convolution", 13)
-        page.get_by_label("The open map").tap(position={"x": 210, "y": 5})
-        assert shown(page)[1:4] == (13, 0, 7)
-        page.get_by_role("button", name="Down, by a cell").tap()
-        page.get_by_role("button", name="Left, by a cell").tap()
-        assert shown(page)[1:4] == (13, 1, 6)
-        page.locator("[role=grid] td").nth(19).tap()
-        page.get_by_label("window on map 19").wait_for()
-        chart = page.get_by_label("Evidence of the 50 maps")
-        width = chart.bounding_box()["width"]
-        chart.tap(position={"x": width - 2, "y": 60})
-        last = shown(page)
-        assert last[0] == "Second pooling"
-        added = numbers(page.inner_text(".lab-lenet-why .lab-lenet-numbers > p"))[0]
-        assert added < 0
-        # A finger that scrolls over a map opens nothing.
-        box = page.get_by_label("The open map").bounding_box()
-        finger = context.new_cdp_session(page)
-        before = page.evaluate("scrollY")
-        for up in range(0, 300, 20):
-            point = {"x": box["x"] + 100, "y": box["y"] + 150 - up / 4}
-            kind = "touchMove" if up else "touchStart"
-            touch = {"type": kind, "touchPoints": [point]}
-            finger.send("Input.dispatchTouchEvent", touch)
-        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        page.wait_for_function(f"Math.abs(scrollY - {before}) > 20")
-        assert shown(page) == last
+def test_a_finger_opens_a_map_a_cell_and_a_bar(phone, lab):
+    page = lab("lenet", below=1_000, page=phone())
+    ready(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_label("Second convolution,").tap(
+        position={"x": 1 + 3 * 26 + 12, "y": 1 + 2 * 26 + 12}
+    )
+    assert shown(page)[:2] == ("Second convolution", 13)
+    page.get_by_label("The open map").tap(position={"x": 210, "y": 5})
+    assert shown(page)[1:4] == (13, 0, 7)
+    page.get_by_role("button", name="Down, by a cell").tap()
+    page.get_by_role("button", name="Left, by a cell").tap()
+    assert shown(page)[1:4] == (13, 1, 6)
+    page.locator("[role=grid] td").nth(19).tap()
+    page.get_by_label("window on map 19").wait_for()
+    chart = page.get_by_label("Evidence of the 50 maps")
+    width = chart.bounding_box()["width"]
+    chart.tap(position={"x": width - 2, "y": 60})
+    last = shown(page)
+    assert last[0] == "Second pooling"
+    added = numbers(page.inner_text(".lab-lenet-why .lab-lenet-numbers > p"))[0]
+    assert added < 0
+    # A finger that scrolls over a map opens nothing.
+    box = page.get_by_label("The open map").bounding_box()
+    finger = page.context.new_cdp_session(page)
+    before = page.evaluate("scrollY")
+    for up in range(0, 300, 20):
+        point = {"x": box["x"] + 100, "y": box["y"] + 150 - up / 4}
+        kind = "touchMove" if up else "touchStart"
+        touch = {"type": kind, "touchPoints": [point]}
+        finger.send("Input.dispatchTouchEvent", touch)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function(f"Math.abs(scrollY - {before}) > 20")
+    assert shown(page) == last

@@ -28,9 +28,8 @@ def trained():
 def test_logits_and_feature_maps_are_pytorchs(lab, judged, trained):
     names, logits, layers = lab("nothing", wait=False).evaluate(
         """async (digits) => {
-            const decode = (text) => Uint8Array.from(atob(text), (s) => s.charCodeAt());
             const { models } = await lab.load("models");
-            const images = digits.map((text) => lab.toInput(decode(text)));
+            const images = digits.map((text) => lab.toInput(lab.bytes(text)));
             return [models.map(({ name }) => name),
                 models.map((model) => images.map((image) => [...model.logits(image)])),
                 models[2].featureMaps(images[0]).map(({ maps, side, values }) =>
@@ -58,11 +57,10 @@ def test_the_scores_of_outliers_are_the_packages(lab, judged):
     images = [*judged.images[:50], *np.rot90(judged.images[:50], axes=(1, 2))]
     found = lab("nothing", wait=False).evaluate(
         """async (digits) => {
-            const decode = (text) => Uint8Array.from(atob(text), (s) => s.charCodeAt());
             const { network } = await lab.load("models");
             const detector = network(await lab.load("detector"));
             return digits.map((text) =>
-                detector.logits(lab.toInput(decode(text)))[0]);
+                detector.logits(lab.toInput(lab.bytes(text)))[0]);
         }""",
         [base64.b64encode(np.ascontiguousarray(image)).decode() for image in images],
     )

@@ -190,23 +190,20 @@ def test_a_lab_that_opens_above_does_not_push_the_text_down(invent):
 @pytest.mark.parametrize(
     ("name", "part"), [("scores", "input"), ("activations", ".lab-activations-plot")]
 )
-def test_a_finger_that_scrolls_the_page_changes_no_value(browser, lab, name, part):
-    with browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
-    ) as context:
-        page = lab(name, above=500, below=5_000, page=context.new_page())
-        box = page.locator(part).first.bounding_box()
-        before = page.locator("output").all_inner_texts()
-        x, y = box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2
-        finger = context.new_cdp_session(page)
-        for up in range(0, 300, 20):
-            kind = "touchMove" if up else "touchStart"
-            touch = {"type": kind, "touchPoints": [{"x": x, "y": y - up}]}
-            finger.send("Input.dispatchTouchEvent", touch)
-            page.evaluate(FRAMES, 1)
-        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        assert page.evaluate("scrollY") > 100
-        assert page.locator("output").all_inner_texts() == before
+def test_a_finger_that_scrolls_the_page_changes_no_value(phone, lab, name, part):
+    page = lab(name, above=500, below=5_000, page=phone())
+    box = page.locator(part).first.bounding_box()
+    before = page.locator("output").all_inner_texts()
+    x, y = box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2
+    finger = page.context.new_cdp_session(page)
+    for up in range(0, 300, 20):
+        kind = "touchMove" if up else "touchStart"
+        touch = {"type": kind, "touchPoints": [{"x": x, "y": y - up}]}
+        finger.send("Input.dispatchTouchEvent", touch)
+        page.evaluate(FRAMES, 1)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert page.evaluate("scrollY") > 100
+    assert page.locator("output").all_inner_texts() == before
 
 
 def test_nonsense_in_a_field_is_said_and_not_used(invent):

@@ -12,6 +12,7 @@
   const MOVES = {
     ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0],
   };
+  const HARD = 10; // of the examples, these and the later ones: softmax misreads them
   const LONGEST_SIDE = 1_600; // larger pictures are shrunk first, which saves memory
   const LARGEST_FILE = 20e6, MOST_PIXELS = 40e6;
   const UNREADABLE = "cannot be read as a picture: it is damaged or of another kind; "
@@ -97,14 +98,15 @@
     }
 
     const picker = lab.choice("test digit", [["", "choose"], ...digits.map(
-      ({ label }, n) => [String(n), `${label}${n < 10 ? "" : ", hard"}`])], "",
+      ({ label }, n) => [String(n), `${label}${n < HARD ? "" : ", hard"}`])], "",
       (key) => key && showDigit(key));
-    function showDigit(key, opening = false) {
-      // It is in MNIST's frame already; on the pad it is dark on white.
-      const levels = lab.bytes(digits[key].image);
+    /* What is in MNIST's frame already; on the pad it is dark on white. */
+    function showLevels(levels, about) {
       const canvas = image(levels.map((level) => 255 - level), 28, 28);
-      show({ canvas, levels, key, opening });
+      show({ canvas, levels, ...about });
     }
+    const showDigit = (key, opening = false) =>
+      showLevels(lab.bytes(digits[key].image), { key, opening });
 
     /* What the pad opens with makes room for the reader's own. */
     const own = () => marks.filter(({ opening }) => !opening);
@@ -257,7 +259,7 @@
       element: make("div.lab-draw-sheet", canvas, ring),
       buttons: [button("Undo", undo), button("Clear", clear)],
       clear,
-      changed, picker, question, show, showDigit,
+      changed, picker, question, show, showDigit, showLevels,
       get opening() { return marks.at(-1)?.opening; },
       get drawing() { return stroke !== null && !pen.down; },
       get pen() {
@@ -269,5 +271,5 @@
     };
   }
 
-  lab.define("pad", { paper, image, pixels, drawingPad });
+  lab.define("pad", { HARD, paper, image, pixels, drawingPad });
 }
