@@ -196,6 +196,21 @@ def test_nothing_moves_while_a_page_loads_and_is_read(visit, site, name, size):
     assert {loading for _, loading in sizes[1:]} <= {"lazy"}
 
 
+def test_a_page_comes_with_the_scripts_of_the_lab_that_it_begins_with(page, site):
+    page.goto(f"{site.address}/book/index.html")
+    page.wait_for_selector("[data-lab] > .lab")
+    scripts = page.evaluate(
+        "[...document.scripts].map(({ src }) => src.match(/[^/]+(?=[.]js)/)?.[0])"
+    )
+    scripts = [name for name in scripts if name]
+    assert scripts[:4] == ["lab", "draw", "pad", "examples"]
+    assert len(scripts) == len({*scripts})  # nothing is loaded twice
+    page.route("**/pad.js", lambda route: route.fulfill(status=404))
+    page.reload()
+    page.wait_for_selector("[data-lab] > .lab-status")
+    assert "(pad.js could not be loaded)" in page.inner_text("[data-lab]")
+
+
 def test_an_address_without_a_page_shows_the_way(visit, site):
     for path in "nowhere.html", "notebooks/99/", "a/b/c/d.html":
         site.absent.add(f"{BASE}{path}")

@@ -38,6 +38,8 @@ NEEDED_BY = {
     "clipboard|copybutton": "div.highlight",
     "mystnb": ".cell",
 }
+# A file of its own, until a page is mended.
+OPTIONS = "documentation_options"
 # The light or dark theme is chosen before anything is painted.
 THEME = """
 let { mode, theme } = { mode: "auto", theme: "auto" };
@@ -73,7 +75,7 @@ def draw_icons(page):
             icon.append(page.new_tag("path", d=path))
 
 
-def drop_what_is_unused(page):
+def drop_what_is_unused(page, static):
     """Keep the scripts and styles that this page uses, and let the text come first."""
     unused = "|".join(
         words
@@ -84,13 +86,42 @@ def drop_what_is_unused(page):
         source = tag.get("src") or tag.get("href") or f"{tag.get('type')} {tag.string}"
         if re.search(unused, source) or tag.get("rel") == ["preload"]:
             tag.decompose()
-        elif tag.get("src") and "documentation_options" not in source:
-            # In order, after the page is read; only the options are set at once.
+        elif tag.get("src"):
+            # In order, after the page is read.
             tag["defer"] = ""
             del tag["async"]
     page.select_one("script[data-cfasync]").string = THEME
+    # The scripts' options are few. After a style sheet, they would hold up the page.
+    file = page.select_one(f"script[src*={OPTIONS}]")
+    later = file.find_next_siblings("script", string=re.compile("DOCUMENTATION_OPT"))
+    options = (static / OPTIONS).with_suffix(".js").read_text("utf-8")
+    inline = page.new_tag("script")
+    inline.string = "\n".join([options, *(tag.extract().string for tag in later)])
+    page.select_one("link[rel=stylesheet]").insert_before(inline)
+    file.decompose()
     for tag in page.select("meta[name=viewport]")[1:]:
         tag.decompose()
+
+
+def bring_lab(page, labs):
+    """Give a page the scripts and styles of a lab in its first section.
+
+    lab.js would ask for them only when it is read itself. The rest of what a lab loads,
+    such as the models, would be in the way of the lab.
+    """
+    name = (page.select_one("article :is(h2, [data-lab])") or {}).get("data-lab")
+    if not name:
+        return
+    script = (labs / f"{name}.js").read_text("utf-8")
+    first = re.search(r"\[([^]]*)\]\.map\(lab\.load\)", script)
+    parts = [name, *re.findall(r'"(\w+)"', first[1] if first else "")]
+    common = page.select_one("script[src*='labs/lab.js']")
+    folder = common["src"].partition("lab.js")[0]
+    own = [page.new_tag("script", src=f"{folder}{part}.js", defer="") for part in parts]
+    page.select_one("script[defer]").insert_before(common, *own)
+    for part in ("lab", name):
+        link = page.new_tag("link", rel="stylesheet", href=f"{folder}{part}.css")
+        page.head.append(link)
 
 
 def size_pictures(page, folder):
@@ -134,21 +165,23 @@ def finish(app, error):
     """Mend each page, add the font for formulas, and shrink the styles."""
     if error or app.builder.format != "html":
         return
+    static = Path(app.outdir, "_static")
     for path in Path(app.outdir).rglob("*.html"):
         html = path.read_text("utf-8")
-        # Not the theme's templates, nor a page that only leads to another.
-        if "data-cfasync" in html:
+        # Not the theme's templates, nor a page that only leads to another, nor one that
+        # was mended when it was built.
+        if f"{OPTIONS}.js" in html:
             # Names, punctuation and spaces have the colour of their surroundings.
             html = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", html)
             page = BeautifulSoup(html, "html.parser")
-            drop_what_is_unused(page)
+            drop_what_is_unused(page, static)
+            bring_lab(page, static / "labs")
             draw_icons(page)
             if path.parts[-2:] == ("book", "index.html"):
                 show_path(page, path.parent)
             size_pictures(page, path.parent)
             mend_for_everyone(page)
             path.write_text(str(page), "utf-8")
-    static = Path(app.outdir) / "_static"
     write_font(static / "math.woff")
     stylesheets.shrink(static)
 

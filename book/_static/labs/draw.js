@@ -96,7 +96,7 @@
     });
     return Array.from({ length: 784 }, (_, n) => {
       const row = Math.floor(n / 28), column = n % 28;
-      const away = points.map(([x, y]) => Math.hypot(x - column, y - row));
+      const away = points.map(([x, y]) => (x - column) ** 2 + (y - row) ** 2);
       return away.indexOf(Math.min(...away)) / points.length;
     });
   }
@@ -142,10 +142,10 @@
   }
 
   lab.define("draw", async (root) => {
-    let arrived = false; // on a slow network the pad is there before the models
-    const reader = reading().finally(() => { arrived = true; });
     const [{ HARD, paper, image, pixels, drawingPad }, { accuracies, digits }] =
       await Promise.all(["pad", "examples"].map(lab.load));
+    let arrived = false; // on a slow network the pad is there before the models
+    const reader = reading().finally(() => { arrived = true; });
     const help = make("p", { id: "lab-draw-help" }, HELP);
     const [preview, context] =
       paper(28, 28, { class: "lab-draw-preview", role: "img" });
@@ -218,9 +218,10 @@
 
     /* The opening digit is written once; whoever touches the pad has it. */
     function write() {
-      const when = times(), levels = lab.bytes(digits[OPENING].image);
-      let begun = null;
+      const levels = lab.bytes(digits[OPENING].image);
+      let begun = null, when;
       const replay = lab.animation(root, (time) => {
+        when ??= times();
         begun ??= time;
         const written = (time - begun) / WRITING;
         if (begun !== time && !pad.opening) replay.stop();

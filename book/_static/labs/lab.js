@@ -9,14 +9,22 @@
 const lab = (() => {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  const parts = new Map(); // name → promise of what the script defines
-  const arrived = new Map(); // name → what fulfils that promise
+  const parts = new Map(); // name → { promise of what the script defines, resolve, … }
 
   // ---- scripts and workers
 
+  function part(name) {
+    if (!parts.has(name)) {
+      const own = {};
+      own.promise = new Promise((...ends) => { [own.resolve, own.reject] = ends; });
+      parts.set(name, own);
+    }
+    return parts.get(name);
+  }
+
   /* A script of this folder says what it has: a lab, a function of its placeholder;
      or something that other scripts need. */
-  const define = (name, part) => arrived.get(name)(part);
+  const define = (name, what) => part(name).resolve(what);
 
   /* What `make` makes of what is given to it, recipes or plain data. It uses nothing
      else, so a worker can make the same of the source text; it is made when needed. */
@@ -29,17 +37,22 @@ const lab = (() => {
     };
   }
 
+  /* The element that loads a file of this folder, if there is one: a page comes with
+     those of the lab that it begins with. */
+  const loader = (file) =>
+    document.querySelector(`[src$="labs/${file}"], [href$="labs/${file}"]`);
+
+  function added(element) {
+    document.head.append(element);
+    return element;
+  }
+
   /* Load labs/NAME.js once; a promise of what it defined, recipes as such. */
   function fetchPart(name) {
-    if (!parts.has(name)) {
-      parts.set(name, new Promise((resolve, reject) => {
-        arrived.set(name, resolve);
-        const onerror = () => reject(new Error(`${name}.js could not be loaded`));
-        document.head.append(
-          make("script", { src: `${folder}${name}.js`, charset: "utf-8", onerror }));
-      }));
-    }
-    return parts.get(name);
+    const own = part(name), file = `${name}.js`;
+    (loader(file) ?? added(make("script", { src: folder + file, charset: "utf-8" })))
+      .onerror = () => own.reject(new Error(`${file} could not be loaded`));
+    return own.promise;
   }
 
   /* The same, recipes followed. */
@@ -49,11 +62,13 @@ const lab = (() => {
   }
 
   /* Load labs/NAME.css, which the lab can do without. */
-  function style(name) {
-    const href = `${folder}${name}.css`;
-    return new Promise((go) => document.head.append(
-      make("link", { rel: "stylesheet", href, onload: go, onerror: go })));
-  }
+  const style = (name) => new Promise((go) => {
+    const file = `${name}.css`, known = loader(file);
+    const link = known
+      ?? added(make("link", { rel: "stylesheet", href: folder + file }));
+    if (known?.sheet) go();
+    else link.onload = link.onerror = go;
+  });
 
   /* Let the page draw, and answer whoever uses it, before going on. */
   const pause = () => new Promise((next) => setTimeout(next));
@@ -337,11 +352,13 @@ const lab = (() => {
     }
   }, { rootMargin: "300px" });
 
-  document.addEventListener("DOMContentLoaded", () => {
-    const places = document.querySelectorAll("[data-lab]");
-    if (places.length) style("lab");
-    places.forEach((place) => near.observe(place));
-  });
+  // A deferred script: the page has been read, though other scripts are on their way.
+  const places = document.querySelectorAll("[data-lab]");
+  if (places.length) style("lab");
+  for (const place of places) {
+    if (loader(`${place.dataset.lab}.js`)) open(place);
+    else near.observe(place);
+  }
 
   return {
     define, recipe, fetchPart, load, offload, pause, still, make, heading, button,
