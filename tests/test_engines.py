@@ -49,6 +49,7 @@ USES = {
     "scores": ("All equal", None, "probability 0.10", "Sure of 3", [" "], "3 is the"),
     "activations": (".lab svg", AT_2, "f(2.0)", "[type=range]", [RIGHT], "f(2.1)"),
     "lenet": (PAD, 0.5, "reads 1", ".lab-lenet-zoom canvas", [Keys.DOWN], "row 1"),
+    "why": (PAD, 0.5, "LeNet reads 1", ".lab-why-models canvas", [Keys.DOWN], "Row"),
     "convolution": (FORTH, None, "Output 2 of", "Step back", [" "], "Output 1 of"),
     "pooling": (FORTH, None, "Window 2 of", "Step back", [" "], "Window 1 of"),
 }

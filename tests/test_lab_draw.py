@@ -193,8 +193,7 @@ def test_what_looks_like_no_digit_is_said(pad):
     pad.says(re.compile("^Softmax regression reads.*LeNet reads 7"))
 
 
-def test_probabilities_and_feature_maps(pad):
-    pad.page.get_by_text("LeNet's feature maps").click()
+def test_the_probabilities_of_all_digits(pad):
     pad.draw(SEVEN)
     pad.says("LeNet reads 7")
     assert pad.answers[2] == "7"
@@ -208,14 +207,29 @@ def test_probabilities_and_feature_maps(pad):
     for heading, (name, model) in zip(headings[1:], read(WEIGHTS).items(), strict=True):
         assert name in heading
         assert f"test accuracy {100 * model['accuracy']:.2f}\u00a0%" in heading
-
-    pad.page.get_by_role("img", name="20 feature maps after the first").wait_for()
-    second = pad.page.get_by_role("img", name="50 feature maps after the second")
-    none = ": 0 of them are not all 0."
-    assert not second.get_attribute("aria-label").endswith(none)
     press(pad.page, "Clear")
     assert pad.answers == ["–"] * 3
-    assert second.get_attribute("aria-label").endswith(none)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_it_leads_into_lenet_with_its_digit(browser, book, own):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((book / "book" / "index.html").as_uri())
+    page.wait_for_selector(".lab-draw-pad")
+    pad = Pad(page)
+    pad.says("A real 5")
+    if own:
+        pad.draw(SEVEN)
+        pad.says("LeNet reads 7")
+    else:
+        press(page, "Another hard one")
+        pad.says(re.compile("^Softmax"))
+    share = page.locator(".lab-draw-answers span").nth(-2).inner_text()
+    digit = f"LeNet reads {pad.answers[2]} ({share})"
+    press(page, "Look inside LeNet")
+    page.wait_for_url("**/07_lenet.html#lenet=*")
+    page.get_by_text(digit).wait_for()
+    page.close()
 
 
 def test_keys_alone_draw_a_one_and_take_it_back(lab):

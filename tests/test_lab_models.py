@@ -6,10 +6,11 @@ import os
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mnist_lesson import Trainer, load_mnist, to_input
 from mnist_lesson.outliers import outlier_scores
-from tools.make_lab_weights import EXAMPLES, MODELS, WEIGHTS, read, unpack
+from tools.make_lab_weights import EXAMPLES, MODELS, WEIGHTS, pack, read, unpack
 
 SOURCE = "full" if os.environ.get("MNIST_LESSON_DATA") else "sample"
 
@@ -25,14 +26,14 @@ def trained():
     return {name: unpack(name) for name in MODELS}
 
 
-def test_logits_and_feature_maps_are_pytorchs(lab, judged, trained):
+def test_logits_and_outputs_of_layers_are_pytorchs(lab, judged, trained):
     names, logits, layers = lab("nothing", wait=False).evaluate(
         """async (digits) => {
             const { models } = await lab.load("models");
             const images = digits.map((text) => lab.toInput(lab.bytes(text)));
             return [models.map(({ name }) => name),
                 models.map((model) => images.map((image) => [...model.logits(image)])),
-                models[2].featureMaps(images[0]).map(({ maps, side, values }) =>
+                models[2].outputs(images[0]).map(({ maps, side, values }) =>
                     [maps, side, [...values]])];
         }""",
         [base64.b64encode(image).decode() for image in judged.images[:300]],
@@ -45,11 +46,56 @@ def test_logits_and_feature_maps_are_pytorchs(lab, judged, trained):
         assert np.shape(found) == (300, 10)
         assert np.abs(found - expected).max() < 1e-4
     lenet, _ = trained["LeNet"]
-    for end, (maps, side, values) in zip((3, 6), layers, strict=True):
+    x = inputs[:1]
+    for layer, (maps, side, values) in zip(lenet, layers, strict=True):
         with torch.no_grad():
-            expected = lenet[:end](inputs[:1])[0].numpy()
-        assert expected.shape == (maps, side, side)
-        assert np.abs(np.reshape(values, expected.shape) - expected).max() < 1e-4
+            x = layer(x)
+        shape = x[0].shape if x.dim() == 4 else (x.shape[1], 1, 1)
+        assert shape == (maps, side, side)
+        assert np.abs(values - x.flatten().numpy()).max() < 1e-4
+
+
+def test_gradients_with_respect_to_the_pixels_are_autograds(lab, judged, trained):
+    weights = [0.5, -1, 0, 2, 0, 0, 0, 1, 0, -3]
+    found = lab("nothing", wait=False).evaluate(
+        """async ([digits, weights]) => {
+            const { models } = await lab.load("models");
+            const images = digits.map((text) => lab.toInput(lab.bytes(text)));
+            return models.map((model) => images.map((image) =>
+                [...model.gradient(image, Float32Array.from(weights))]));
+        }""",
+        [[base64.b64encode(image).decode() for image in judged.images[:20]], weights],
+    )
+    for (model, _), slopes in zip(trained.values(), found, strict=True):
+        x = to_input(judged.images[:20]).requires_grad_()
+        (model(x) @ torch.tensor(weights)).sum().backward()
+        expected = x.grad.flatten(1).numpy()
+        assert np.abs(expected).max() > 0.1
+        assert np.abs(slopes - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_gradients_of_other_layers_are_autograds(lab, padding):
+    """Of layers that none of the three models has: padding, a stride, tanh."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 3, 5, stride=2, padding=padding), nn.Tanh()),
+        *(nn.MaxPool2d(3, stride=2), nn.Flatten(), nn.LazyLinear(10)),
+    )
+    image = torch.rand(1, 1, 28, 28, requires_grad=True)
+    model(image)  # now the last layer knows its size
+    model.half().float()  # as the page's numbers are
+    weights = torch.arange(10.0)
+    (model(image) @ weights).sum().backward()
+    found = lab("nothing", wait=False).evaluate(
+        """async ([layers, image, weights]) => {
+            const { network } = await lab.load("models");
+            return [...network({ layers }).gradient(
+                Float32Array.from(image), Float32Array.from(weights))];
+        }""",
+        [pack(model), image.flatten().tolist(), weights.tolist()],
+    )
+    assert np.abs(found - image.grad.flatten().numpy()).max() < 1e-4
 
 
 def test_the_scores_of_outliers_are_the_packages(lab, judged):

@@ -114,7 +114,7 @@ def bring_lab(page, labs):
         return
     script = (labs / f"{name}.js").read_text("utf-8")
     first = re.search(r"\[([^]]*)\]\.map\(lab\.load\)", script)
-    parts = [name, *re.findall(r'"(\w+)"', first[1] if first else "")]
+    parts = [name, "share", *re.findall(r'"(\w+)"', first[1] if first else "")]
     common = page.select_one("script[src*='labs/lab.js']")
     folder = common["src"].partition("lab.js")[0]
     own = [page.new_tag("script", src=f"{folder}{part}.js", defer="") for part in parts]
@@ -122,6 +122,34 @@ def bring_lab(page, labs):
     for part in ("lab", name):
         link = page.new_tag("link", rel="stylesheet", href=f"{folder}{part}.css")
         page.head.append(link)
+
+
+def show_alone(page, path):
+    """Give each lab a page of its own, for a projector or for another site's frame."""
+    head = "".join(
+        str(tag)
+        for tag in page.select(
+            "meta[charset], meta[name=viewport], script[data-cfasync], link[rel=icon], "
+            "link[rel=stylesheet], script[src*='labs/lab.js'], script[src*=course]"
+        )
+    )
+    title, chapter = page.h1.find(string=True), path.name
+    for place in page.select("[data-lab]"):
+        name, style = place["data-lab"], place["style"]
+        place["data-alone"] = f"figure-{name}.html"
+        path.with_name(place["data-alone"]).write_text(
+            f"""<!DOCTYPE html>
+<html lang="en">
+<head>{head}<title>{title}: a figure — Recognize Digits</title></head>
+<body><main class="bd-main"><article class="bd-article lab-alone">
+<h1>{title}</h1>
+<div data-lab="{name}" data-alone="" style="{style}">{place.decode_contents()}</div>
+<p>This figure is from <a href="{chapter}">{title}</a>, in Recognize Digits.</p>
+</article></main></body>
+</html>
+""",
+            "utf-8",
+        )
 
 
 def size_pictures(page, folder):
@@ -181,6 +209,7 @@ def finish(app, error):
                 show_path(page, path.parent)
             size_pictures(page, path.parent)
             mend_for_everyone(page)
+            show_alone(page, path)
             path.write_text(str(page), "utf-8")
     write_font(static / "math.woff")
     stylesheets.shrink(static)

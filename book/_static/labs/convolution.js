@@ -171,4 +171,5 @@ lab.define("convolution", async (root) => {
   const now = make("div.lab-now", steps.controls, equation);
   work.append(chosen, layer, now, outputs);
   take("figure");
+  return steps.state;
 });

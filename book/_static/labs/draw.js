@@ -53,39 +53,6 @@
     };
   }
 
-  /* Feature maps as pictures, ten in a row: black is 0, white the layer's largest. */
-  function featureMaps() {
-    const blank = [{ maps: 20, side: 12 }, { maps: 50, side: 4 }];
-    const texts = ["first", "second"].map((name, n) => `${blank[n].maps} feature maps `
-      + `after the ${name} convolution, pooling and ReLU`);
-    const pictures = texts.map(() => make("canvas", { role: "img", width: 129 }));
-    const element = make("details.lab-draw-maps",
-      make("summary", "LeNet's feature maps"), pictures.map((canvas, n) =>
-        make("figure", canvas, make("figcaption", `${texts[n]}: black is 0.`))));
-
-    function draw(canvas, { maps, side, values = new Float32Array(maps * side ** 2) }) {
-      const size = 12 / side, largest = values.reduce((a, b) => Math.max(a, b), 1e-9);
-      canvas.height = 13 * (maps / 10) - 1; // also wipes it
-      const context = canvas.getContext("2d");
-      values.forEach((value, n) => {
-        const map = Math.floor(n / side ** 2), at = n % side ** 2;
-        const level = Math.round((255 * value) / largest);
-        context.fillStyle = `rgb(${level} ${level} ${level})`;
-        context.fillRect(13 * (map % 10) + size * (at % side),
-          13 * Math.floor(map / 10) + size * Math.floor(at / side), size, size);
-      });
-      return Array.from({ length: maps }, (_, map) =>
-        values.subarray(map * side ** 2, (map + 1) * side ** 2))
-        .filter((own) => own.some((value) => value > 0)).length;
-    }
-    return {
-      element,
-      show: (layers = blank) => element.open && layers.forEach((layer, n) =>
-        pictures[n].setAttribute("aria-label",
-          `${texts[n]}: ${draw(pictures[n], layer)} of them are not all 0.`)),
-    };
-  }
-
   /* When the pen is at each pixel, from 0 to 1: at the nearest point of its way. */
   function times() {
     const points = WAY.slice(1).flatMap(([x, y], n) => {
@@ -113,7 +80,7 @@
 
   /* What the worker does with a picture, or with what is to be framed and read. */
   function* read(
-    { picture, wantMaps, detector, ...asked }, framing, models, { toInput },
+    { picture, detector, ...asked }, framing, models, { toInput },
   ) {
     if (picture) return framing.grey(picture);
     const levels = framing.frameOfPad(asked);
@@ -123,11 +90,9 @@
       probabilities.push(models.softmax(model.logits(input)));
       yield;
     }
-    const lenet = models.models.find(({ name }) => name === "LeNet");
-    const maps = wantMaps ? lenet.featureMaps(input) : undefined;
     if (detector) models.detector ??= models.network(detector);
     const strange = detector && models.detector.logits(input)[0] > 0;
-    return { levels, probabilities, maps, strange };
+    return { levels, probabilities, strange };
   }
 
   /* The worker; without the models, each question is answered with a sentence. */
@@ -149,10 +114,9 @@
     const help = make("p", { id: "lab-draw-help" }, HELP);
     const [preview, context] =
       paper(28, 28, { class: "lab-draw-preview", role: "img" });
-    const { answers, table, show } = readings(accuracies), maps = featureMaps();
+    const { answers, table, show } = readings(accuracies);
     const pad = drawingPad({ described: help.id, digits, busy: answers, answer });
-    const line = lab.status();
-    line.classList.add("lab-draw-line");
+    const line = lab.status("lab-draw-line");
     const framed =
       make("input", { type: "checkbox", checked: "", onchange: pad.changed });
     const upload = make("input", { type: "file", accept: "image/*", hidden: "" });
@@ -160,6 +124,7 @@
       take(upload.files[0]);
       upload.value = ""; // so that the same file can be chosen again
     });
+    let seen; // what the models read last
     let newest = null; // an earlier file that takes longer must not come after it
     async function take(file) {
       if (!file) return;
@@ -179,25 +144,24 @@
     async function answer(last) {
       const asked = pad.question(framed.checked);
       let said = {}, text = BLANK;
-      const wantMaps = maps.element.open;
       if (asked && !arrived) {
         line.say("The models are on their way: draw meanwhile.", 0);
       }
       try {
         if (asked) {
           // It knows framed pictures; levels that are given are MNIST's, or unframed.
-          const detector = asked.levels
+          const detector = asked.levels && !(last.own && framed.checked)
             ? null : await lab.fetchPart("detector").catch(() => null);
-          said = await (await reader)({ ...asked, wantMaps, detector });
+          said = await (await reader)({ ...asked, detector });
         }
       } catch ({ message }) {
         text = `The ${last.canvas ? "picture" : "drawing"} ${message}`;
       }
       const { levels, probabilities } = said;
+      seen = levels;
       context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
       preview.setAttribute("aria-label", words(levels));
       show(probabilities);
-      maps.show(said.maps);
       if (last.unfinished) return; // it is said when the digit is whole
       if (probabilities) {
         text = Object.keys(accuracies).map((name, m) => {
@@ -214,8 +178,6 @@
       }
       if (!pad.drawing) line.say(pad.pen + text, 400);
     }
-    maps.element.addEventListener("toggle", pad.changed);
-
     /* The opening digit is written once; whoever touches the pad has it. */
     function write() {
       const levels = lab.bytes(digits[OPENING].image);
@@ -249,7 +211,8 @@
         pad.element,
         make("div.lab-draw-right", answers,
           make("figure.lab-draw-sees", preview,
-            make("figcaption", "what the models see"))),
+            make("figcaption", "what the models see",
+              button("Look inside LeNet", () => lookInside())))),
         make("div.lab-row", pad.buttons, another)),
       line,
       make("details.lab-draw-more",
@@ -258,11 +221,20 @@
         make("div.lab-row",
           button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }),
           upload, pad.picker, centring),
-        table),
-      maps.element);
-    // Further down a page, nobody would see it begin.
+        table));
+    const state = pad.state(() => seen);
+    /* The chapter on LeNet, with this digit in its figure. */
+    async function lookInside() {
+      const { address } = await lab.load("share");
+      const digit = state.get(), controls = digit ? [] : [pad.picker.children[1].value];
+      location.href = await address(
+        `${lab.folder}../../notebooks/07_lenet.html`, "lenet", { controls, own: { digit } });
+    }
+    // Further down a page, nobody would see it begin; an address may name another digit.
     const below = root.getBoundingClientRect().top > innerHeight;
-    if (lab.still.matches || below) pad.showDigit(String(OPENING), true);
+    const asked = location.hash.startsWith("#draw=");
+    if (lab.still.matches || below || asked) pad.showDigit(String(OPENING), true);
     else write();
+    return state;
   });
 }

@@ -134,8 +134,9 @@ const lab = (() => {
     const root = make("section.lab");
     try {
       const name = place.dataset.lab;
-      const [build] = await Promise.all([load(name), style(name)]);
-      await build(root);
+      const [build, { share }] =
+        await Promise.all([load(name), load("share"), style(name)]);
+      await share(place, root, await build(root));
       await pause();
       const page = document.documentElement, height = page.scrollHeight;
       const above = place.getBoundingClientRect().top < 0;
@@ -232,10 +233,19 @@ const lab = (() => {
     return make("label.lab-control", make("span", text), select);
   }
 
+  /* The way of an arrow key, down and right, if one was pressed; the page stays. */
+  const WAYS = { Left: [0, -1], Up: [-1, 0], Down: [1, 0], Right: [0, 1] };
+  function arrow(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return undefined;
+    const way = WAYS[event.key.replace("Arrow", "")];
+    if (way) event.preventDefault();
+    return way;
+  }
+
   /* A line that screen readers speak when it changes. `say` waits, for so many
      milliseconds, until the hand rests; then only what was said last is spoken. */
-  function status() {
-    const line = make("p.lab-status", { role: "status", "aria-live": "polite" });
+  function status(classes = "") {
+    const line = make("p", { class: `lab-status ${classes}`, role: "status" });
     let timer = 0;
     line.say = (text, wait = 500) => {
       clearTimeout(timer);
@@ -300,6 +310,10 @@ const lab = (() => {
     return self;
   }
 
+  /* Blue below 0, white 0, red above; the share is of the largest number. */
+  const tint = (share) => (share < 0 ? [33, 102, 172] : [178, 24, 43])
+    .map((end) => Math.round(255 + Math.abs(share) * (end - 255)));
+
   // ---- numbers
 
   /* With so many decimals, and a true minus sign. */
@@ -356,13 +370,15 @@ const lab = (() => {
   const places = document.querySelectorAll("[data-lab]");
   if (places.length) style("lab");
   for (const place of places) {
-    if (loader(`${place.dataset.lab}.js`)) open(place);
+    const name = place.dataset.lab, asked = location.hash.startsWith(`#${name}=`);
+    if (asked) place.scrollIntoView();
+    if (asked || loader(`${name}.js`)) open(place);
     else near.observe(place);
   }
 
   return {
-    define, recipe, fetchPart, load, offload, pause, still, make, heading, button,
-    slider, move, field, choice, status, animation, plot, fixed, percent, thousands,
-    maths, ...maths.build(),
+    folder, define, recipe, fetchPart, load, offload, pause, still, make, heading, button,
+    slider, move, field, choice, WAYS, arrow, status, animation, plot, tint,
+    fixed, percent, thousands, maths, ...maths.build(),
   };
 })();

@@ -3,7 +3,7 @@
 "use strict";
 
 {
-  const { make, button, fixed, percent, softmax, toInput } = lab;
+  const { make, button, fixed, percent, softmax, tint, toInput } = lab;
   const HELP_ID = "lab-lenet-help", OPENING = "15"; // of the examples: the pad's hard 5
   const THUMB = 24, ZOOM = 216; // pixels of a map: multiples of 24, 12, 8 and 4 cells
   const MARK = "#e66100"; // around what is open, and on the digit
@@ -16,12 +16,11 @@
     { name: "Second convolution", text: "50×8×8", output: 3, columns: 5 },
     { name: "Second pooling", text: "and ReLU: 50×4×4", output: 5, columns: 5 },
   ];
-  const MOVES = { Left: [0, -1], Up: [-1, 0], Down: [1, 0], Right: [0, 1] };
   const HELP = "Draw or choose a digit. Press any map, then any cell of it, or use the "
     + "arrow keys: you see what it is made of. Blue is below 0, white 0, red above.";
 
   const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
-  const within = (n, count) => Math.min(Math.max(n, 0), count - 1);
+  const within = (n, count) => Math.min(Math.max(n | 0, 0), count - 1);
   const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   const strongest = (numbers) => numbers.map(Math.abs).indexOf(largest(numbers));
   const four = (number) => fixed(number, 4);
@@ -85,13 +84,10 @@
   }
 
   // ---- pictures
-  /* Blue below 0, white 0, red above; the share is of the largest number. */
-  const mixed = (share) => (share < 0 ? [33, 102, 172] : [178, 24, 43])
-    .map((end) => Math.round(255 + Math.abs(share) * (end - 255)));
   /* For the shares from -1 to 1 in 511 steps, as pixels of a canvas. */
   const palette = (colour) => new Uint32Array(Uint8Array.from(Array(511).fill()
     .flatMap((_, n) => [...colour((n - 255) / 255), 255])).buffer);
-  const COLOURS = palette(mixed), GREYS = palette((n) => Array(3).fill(255 * n));
+  const COLOURS = palette(tint), GREYS = palette((n) => Array(3).fill(255 * n));
 
   /* A canvas with maps side by side: `size` pixels each, every `pitch` pixels, so many
      in a row. It outlines a square of cells, and tells which one the pointer is on. */
@@ -143,13 +139,11 @@
   }
 
   async function build(root) {
-    const [parts, { drawingPad }, { digits }, { show, each, table }] =
+    const [parts, { drawingPad, framer }, { digits }, { show, each, table }] =
       await Promise.all(["models", "pad", "examples", "windows"].map(lab.load));
     const model = parts.model("LeNet");
     await lab.pause();
-    const framed = lab.offload(
-      function* frame(asked, { frameOfPad }) { return frameOfPad(asked); },
-      await lab.fetchPart("framing"));
+    const framed = await framer();
     const paper = new Uint8Array(784), blank = stagesOf(model, toInput(paper));
     const plans = STAGES.map(({ columns }) => ({ size: THUMB, columns, pitch: 26 }));
     const single = (size) => ({ size, columns: 1, pitch: size });
@@ -165,10 +159,13 @@
       draw();
       line.say(title.textContent);
     }
+    const inside = ({ maps, side }, { map, row, column }) => ({
+      map: within(map, maps), row: within(row, side), column: within(column, side),
+    });
     function step(down, right) {
-      const { map, row, column } = places[layer], { side } = stages[layer];
-      const [r, c] = [row + down, column + right].map((n) => within(n, side));
-      open(layer, { map, row: r, column: c });
+      const { map, row, column } = places[layer];
+      const place = { map, row: row + down, column: column + right };
+      open(layer, inside(stages[layer], place));
     }
     /* The strongest cell of the map with this rank in the evidence. */
     function ranked(rank) {
@@ -180,10 +177,8 @@
     const touchable = (name, press, move, more) => ({
       tabindex: 0, role: "application", "aria-label": name, onclick: press,
       onkeydown(event) {
-        const way = MOVES[event.key.replace("Arrow", "")];
-        if (!way || event.altKey || event.ctrlKey || event.metaKey) return;
-        event.preventDefault();
-        move(...way);
+        const way = lab.arrow(event);
+        if (way) move(...way);
       },
       ...more,
     });
@@ -216,7 +211,7 @@
 
     // What is shown
     const [title, equation, difference, share] = [0, 0, 0, 0].map(() => make("p"));
-    const answer = make("p.lab-lenet-answer"), line = lab.status();
+    const answer = make("p.lab-lenet-answer"), line = lab.status("lab-spoken");
     const numbers = make("div.lab-lenet-numbers"), products = make("div");
     const cells = make("div.lab-lenet-numbers");
     const scores = DIGITS.map((digit) => make("tr",
@@ -230,7 +225,7 @@
         { chars: 5, ...options });
       each(made.cells, (cell, r, c) => {
         const share = rows[r][c] / (largest(values) || 1);
-        cell.style.background = `rgb(${mixed(0.6 * share)})`; // black is read on it
+        cell.style.background = `rgb(${tint(0.6 * share)})`; // black is read on it
         cell.classList.toggle("lab-winner", columns * r + c === ring);
       });
       return Object.assign(made.element, { look: made.look });
@@ -296,7 +291,7 @@
       order.forEach((m, n) => {
         bars[n].classList.toggle("lab-lenet-chosen", m === map);
         bars[n].style = `--top: ${part(top - Math.max(0, shares[m]))}; --high: `
-          + `${part(Math.abs(shares[m]))}; --tint: rgb(${mixed(Math.sign(shares[m]))})`;
+          + `${part(Math.abs(shares[m]))}; --tint: rgb(${tint(Math.sign(shares[m]))})`;
       });
       const other = z[b] < 0 ? `(${four(z[b])})` : four(z[b]);
       difference.textContent = `Score of ${a} − score of ${b} = ${four(z[a])} − `
@@ -362,7 +357,7 @@
     const ten = make("table.lab-lenet-scores",
       make("caption", make("strong", "Ten scores"), " and probabilities"), scores);
     const pad = drawingPad({ described: HELP_ID, digits, busy: ten, answer: read });
-    const ways = Object.entries(MOVES).map(([name, way], n) =>
+    const ways = Object.entries(lab.WAYS).map(([name, way], n) =>
       button("←↑↓→"[n], () => step(...way), { "aria-label": `${name}, by a cell` }));
     const figures = STAGES.map(({ name, text }, n) => make("figure",
       make("figcaption", make("strong", name), ` ${text}`), pictures[n].canvas));
@@ -382,6 +377,16 @@
     take(lab.bytes(digits[OPENING].image));
     places[4] = ranked(0);
     pad.showDigit(OPENING, true);
+    const drawn = pad.state(() => (pad.question() ? digit.values : []));
+    return {
+      get: () => ({ digit: drawn.get(), layer, places }),
+      set({ digit: levels, layer: asked, places: told }) {
+        drawn.set(levels);
+        places.forEach((at, n) => { places[n] = inside(stages[n], told?.[n] ?? at); });
+        layer = within(asked, STAGES.length) || layer;
+        draw();
+      },
+    };
   }
 
   lab.define("lenet", Object.assign(build, { stagesOf, unit, fields, evidence }));

@@ -3,7 +3,7 @@
    `await lab.load("models")` gives { models, model, softmax }: all of them, or one by
    its name. Each has its name, its accuracy, its layers with their parameters; and of
    an image, a Float32Array(784) as `lab.toInput` makes it, outputs(image), one for each
-   layer, logits(image), and featureMaps(image). weights.js lists the layers. */
+   layer, logits(image), and gradient(image, weights). weights.js lists the layers. */
 "use strict";
 
 lab.define("models", lab.load("weights").then((all) =>
@@ -70,6 +70,54 @@ lab.recipe(function models(weights, { softmax, bytes }) {
     },
   };
 
+  /* Back through a layer with input x and output y: from slopes with respect to what
+     comes out, to those with respect to what comes in. */
+  const BACK = {
+    Flatten: (_, x, y, slopes) => slopes,
+    ReLU: (_, x, y, slopes) => slopes.map((s, n) => (y.values[n] > 0 ? s : 0)),
+    Tanh: (_, x, y, slopes) => slopes.map((s, n) => s * (1 - y.values[n] ** 2)),
+
+    Linear({ weight }, { values }, y, slopes) {
+      const back = new Float32Array(values.length);
+      let at = 0;
+      for (const s of slopes) for (let i = 0; i < back.length; i++) {
+        back[i] += s * weight[at++];
+      }
+      return back;
+    },
+
+    /* All to the first of the largest, as in PyTorch. */
+    MaxPool2d({ kernel_size: F, stride }, { side, values }, y, slopes) {
+      const back = new Float32Array(values.length);
+      slopes.forEach((s, n) => {
+        const map = Math.floor(n / y.side ** 2), row = Math.floor(n / y.side) % y.side;
+        const first = (map * side + stride * row) * side + stride * (n % y.side);
+        let i = 0;
+        const at = () => first + Math.floor(i / F) * side + i % F;
+        while (values[at()] !== y.values[n]) i++;
+        back[at()] += s;
+      });
+      return back;
+    },
+
+    Conv2d({ kernel_size: F, stride, padding, weight }, { maps, side }, y, slopes) {
+      const back = stack(maps, side + 2 * padding), S = y.side;
+      for (let n = 0; n < weight.length; n++) {
+        const w = weight[n], k = Math.floor(n / (maps * F * F));
+        const d = Math.floor(n / F ** 2) % maps, i = Math.floor(n / F) % F, j = n % F;
+        for (let row = 0, at = k * S * S; row < S; row++) {
+          let to = (d * back.side + stride * row + i) * back.side + j;
+          for (const end = at + S; at < end; to += stride) {
+            back.values[to] += w * slopes[at++];
+          }
+        }
+      }
+      return back.values.filter((_, n) => [n / back.side, n].every((at) =>
+        Math.floor(at) % back.side >= padding
+        && Math.floor(at) % back.side < side + padding));
+    },
+  };
+
   /* Zeros around each map. */
   function pad(input, padding) {
     if (!padding) return input;
@@ -106,9 +154,12 @@ lab.recipe(function models(weights, { softmax, bytes }) {
     return {
       ...about, layers: full, outputs,
       logits: (image) => outputs(image).at(-1).values,
-      /* What convolutions find: the maps that go into another one, or are flattened. */
-      featureMaps: (image) => outputs(image).slice(0, -1).filter((_, n) =>
-        ["Conv2d", "Flatten"].includes(layers[n + 1].kind)),
+      /* The slopes of a sum of the logits, each with its weight, in the pixels. */
+      gradient(image, weights) {
+        const values = [stack(1, 28, image), ...outputs(image)];
+        return full.reduceRight((slopes, layer, n) =>
+          BACK[layer.kind](layer, values[n], values[n + 1], slopes), weights);
+      },
     };
   }
 

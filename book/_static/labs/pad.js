@@ -33,6 +33,9 @@
     return canvas;
   }
 
+  const isDigit = (levels) => Array.isArray(levels) && levels.length === 784
+    && levels.every((level) => Number.isInteger(level) && level >= 0 && level <= 255);
+
   /* The pixels of a file that the reader chose or pasted; what it cannot be is said in
      one sentence. Its size is known before it is decoded. */
   async function pixels(file) {
@@ -255,11 +258,20 @@
       return levels.some((level) => level > 0) ? { levels } : null;
     }
 
+    /* What an address tells: the levels that were `read()`, none where the pad is blank;
+       but of a test digit nothing, since the picker names it. */
+    const state = (read) => ({
+      get: () => (marks.at(-1)?.key ? null : read() ?? []),
+      set(levels) {
+        if (levels?.length === 0) clear();
+        else if (isDigit(levels)) showLevels(Uint8Array.from(levels), { own: true });
+      },
+    });
+
     return {
       element: make("div.lab-draw-sheet", canvas, ring),
       buttons: [button("Undo", undo), button("Clear", clear)],
-      clear,
-      changed, picker, question, show, showDigit, showLevels,
+      clear, changed, picker, question, show, showDigit, showLevels, state,
       get opening() { return marks.at(-1)?.opening; },
       get drawing() { return stroke !== null && !pen.down; },
       get pen() {
@@ -271,5 +283,10 @@
     };
   }
 
-  lab.define("pad", { HARD, paper, image, pixels, drawingPad });
+  /* What frames a pad's question, in a worker. */
+  const framer = async () => lab.offload(
+    function* frame(asked, { frameOfPad }) { return frameOfPad(asked); },
+    await lab.fetchPart("framing"));
+
+  lab.define("pad", { HARD, paper, image, pixels, drawingPad, framer });
 }

@@ -86,4 +86,5 @@ lab.define("pooling", async (root) => {
   const layer = make("div.lab-layer", input, result);
   work.append(layer, hints, unseen, equation, steps.controls);
   take("figure");
+  return steps.state;
 });

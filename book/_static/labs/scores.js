@@ -29,6 +29,7 @@
       }, (z) => { scores[digit] = z; draw(); });
       const bars = [0, 1].map(() => make("span.lab-bar"));
       const texts = [0, 1].map(() => make("span"));
+      control.firstChild.classList.add("lab-spoken"); // the eye has the row's digit
       const name = make("th", { scope: "row" }, String(digit));
       const row = make("tr", name, make("td", control), bars.map((bar, k) =>
         make("td", texts[k], make("span.lab-track", { "aria-hidden": "true" }, bar))));

@@ -173,6 +173,8 @@
       controls: make("div.lab-row", play, back, forward, first, speed, note),
       get playing() { return motion.running; },
       pace: (number) => lab.move(speed.children[1], number),
+      // What an address tells of it.
+      state: { get: () => steps.at, set: (at) => Number.isInteger(at) && go(at) },
     };
     function ask() {
       stop();

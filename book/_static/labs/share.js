@@ -1,0 +1,89 @@
+/* A figure's state in its address: what its controls say, and what else it tells. */
+"use strict";
+
+{
+  const { make, button } = lab;
+  const LONGEST = 2_000; // characters of an address; some programs cut longer ones off
+
+  const NUMBER = /^[−-]?\d+([.,]\d+)?$/; // in a field, or where a slider stands
+
+  const controls = (root) => [...root.querySelectorAll("input:not([type=file]), select")];
+  const said = ({ type, checked, value }) => (type === "checkbox" ? checked : value);
+
+  /* Answer each control as a hand would. One after the other, since a change may lay out
+     anew what follows; what a control doesn't offer is left as it is. */
+  function answer(root, values) {
+    values.forEach((value, n) => {
+      const control = controls(root)[n];
+      if (!control || said(control) === value) return;
+      const { type, options } = control;
+      const offered = type === "checkbox" ? typeof value === "boolean"
+        : options ? [...options].some((option) => option.value === value)
+          : NUMBER.test(value);
+      if (!offered) return;
+      control[type === "checkbox" ? "checked" : "value"] = value;
+      const kind = options || type === "checkbox" ? "change" : "input";
+      control.dispatchEvent(new Event(kind));
+    });
+  }
+
+  const through = async (data, stream) => new Uint8Array(
+    await new Response(new Response(data).body.pipeThrough(stream)).arrayBuffer());
+
+  async function pack(state) {
+    const text = JSON.stringify(state, (_, value) =>
+      (ArrayBuffer.isView(value) ? [...value] : value));
+    const packed = await through(text, new CompressionStream("deflate-raw"));
+    return btoa(String.fromCharCode(...packed))
+      .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  }
+
+  async function unpack(text) {
+    const packed = lab.bytes(text.replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = await through(packed, new DecompressionStream("deflate-raw"));
+    return JSON.parse(new TextDecoder().decode(bytes));
+  }
+
+  /* The address of a page with this state of one of its figures. */
+  const address = async (page, name, state) => `${page}#${name}=${await pack(state)}`;
+
+  /* Below the figure `root`: what copies its address, and a page of its own. `own` has
+     what its controls don't tell: get() gives it as plain data, set(it) takes it back. */
+  function share(place, root, own = {}) {
+    const name = place.dataset.lab, here = () => location.href.split("#")[0];
+    const line = make("span", { role: "status" });
+    async function copy() {
+      const state = { controls: controls(root).map(said), own: own.get?.() };
+      const link = await address(here(), name, state);
+      if (link.length > LONGEST) {
+        line.textContent = "There is more in this figure than fits into a link.";
+        return;
+      }
+      history.replaceState(null, "", link);
+      line.textContent = await navigator.clipboard.writeText(link).then(
+        () => "Copied: whoever opens it sees this figure as it is now.",
+        () => "The link is in your browser's address bar.");
+    }
+    async function take() {
+      const [figure, packed] = location.hash.slice(1).split("=");
+      if (figure !== name || !packed) return;
+      try {
+        const state = await unpack(packed);
+        answer(root, state.controls ?? []);
+        if (state.own !== undefined) own.set?.(state.own);
+      } catch { /* Whatever this is, it was not copied here. */ }
+    }
+    addEventListener("hashchange", take);
+    const { alone } = place.dataset, plain = location.search === "?plain";
+    root.append(make("div.lab-row.lab-share",
+      button("Copy link", copy),
+      alone ? make("a", { href: alone }, "This figure alone") : "",
+      alone === "" ? make("a", { href: plain ? here().split("?")[0] : "?plain" },
+        plain ? "Show the controls" : "Hide the controls") : "",
+      line));
+    if (plain) root.classList.add("lab-plain");
+    return take();
+  }
+
+  lab.define("share", { share, address });
+}
