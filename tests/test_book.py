@@ -55,7 +55,12 @@ def test_every_page_is_there_and_no_other(book, pages):
         for path in book.rglob("*.html")
         if "_static" not in path.parts
     }
-    assert made == {*pages, "index"}
+    alone = {
+        f"{name.rpartition('/')[0]}/figure-{place['data-lab']}"
+        for name, page in pages.items()
+        for place in page.select("[data-lab]")
+    }
+    assert made == {*pages, *alone, "index"}
     assert f"{PAGES[0]}.html" in (book / "index.html").read_text("utf-8")
 
 

@@ -226,7 +226,8 @@ def test_it_leads_into_lenet_with_its_digit(browser, book, own):
         pad.says(re.compile("^Softmax"))
     share = page.locator(".lab-draw-answers span").nth(-2).inner_text()
     digit = f"LeNet reads {pad.answers[2]} ({share})"
-    press(page, "Look inside LeNet")
+    page.wait_for_function("document.querySelector('.lab-draw-sees a').hash")
+    page.get_by_text("Look inside LeNet").click()
     page.wait_for_url("**/07_lenet.html#lenet=*")
     page.get_by_text(digit).wait_for()
     page.close()

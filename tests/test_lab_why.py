@@ -1,12 +1,13 @@
 """Why this answer: a patch of paper, steps on purpose, and each pixel's share."""
 
+import base64
 import re
 
 import numpy as np
 import pytest
 import torch
-from test_labs import press, slide
 from test_lab_draw import SEVEN, Pad
+from test_labs import press, slide
 
 from mnist_lesson import to_input
 from tools.make_lab_weights import EXAMPLES, MODELS, read, unpack
@@ -23,8 +24,6 @@ def models():
 @pytest.fixture(scope="module")
 def digits():
     """The test digits that the page has, by their place in its list."""
-    import base64
-
     return [
         np.frombuffer(base64.b64decode(digit["image"]), np.uint8).reshape(28, 28)
         for digit in read(EXAMPLES)["digits"]

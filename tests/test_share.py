@@ -1,5 +1,7 @@
 """What an address tells of a lab, in a real browser: see book/_static/labs/share.js."""
 
+import contextlib
+import io
 import re
 
 import pytest
@@ -97,18 +99,18 @@ def test_a_copied_address_shows_the_same_elsewhere(lab, browser, name):
 def test_an_address_that_was_not_copied_here_changes_nothing(lab, page, name):
     opened = rest(lab(name))
     address = page.url
-    # No base64, nothing compressed, no JSON; and states of something else.
-    states = ["1", '"x"', '{"controls":7,"own":{"digit":[1,2],"layer":9.5,"places":3}}']
-    states += ['{"controls":[{},"x",null,[]],"own":[0.5,"x"]}', "null"]
+    # No base64, nothing compressed, no state; and the state of something else.
+    own = {"digit": [1, 2], "layer": 9.5, "places": 3, "patch": [13, "x"], "pixel": 1}
+    states = [None, {"controls": [{}, "x", None, [], "1e9", -1], "own": own}]
     packed = page.evaluate(
         """async (states) => {
             const { address } = await lab.load("share");
-            const all = states.map((state) => address("", "", JSON.parse(state)));
+            const all = states.map((state) => address("", "", state));
             return (await Promise.all(all)).map((link) => link.slice(2));
         }""",
         states,
     )
-    for state in ["%%%", "abc", "", *packed]:
+    for state in ["%%%", "abc", *packed]:
         page.goto("about:blank")
         page.goto(f"{address}#{name}={state}")
         page.wait_for_selector("[data-lab] > .lab")
@@ -157,3 +159,93 @@ def test_a_figure_stands_alone_with_its_controls_and_without(page, book):
     forward.wait_for()
     page.click("a:text('Pooling')")
     assert page.inner_text("h1:visible").startswith("Pooling")
+
+
+def run(program):
+    """Run what a lab shows; give what it prints."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(program, {})
+    return said.getvalue()
+
+
+def shown(page):
+    """The lab's program, unfolded."""
+    code = page.locator(".lab-code code")
+    if not code.is_visible():
+        page.get_by_text("The same in PyTorch").click()
+    page.wait_for_function("document.querySelector('.lab-code code').textContent")
+    return code.inner_text().replace("\u00a0", " ")
+
+
+def numbers(text):
+    """All numbers of a text."""
+    found = re.findall(r"[−-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)
+    return [float(number.replace("−", "-")) for number in found]
+
+
+@pytest.mark.parametrize("name", ["pooling", "convolution"])
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_program_gives_the_outputs_number(lab, name, changed):
+    page = lab(name)
+    if changed:
+        page.get_by_label("input").first.select_option("7")
+        page.get_by_label("stride S").fill("1")
+        for _ in range(60):
+            page.get_by_text("Step forward").click()
+    program = shown(page)
+    assert len(program.splitlines()) <= 15
+    place, value = re.fullmatch(r"(y\[.*\]) = (.*)\n", run(program)).groups()
+    equation = page.inner_text(".lab-equation")
+    assert equation.startswith(place)
+    last = equation.partition(", in row")[0]
+    assert abs(numbers(last)[-1] - float(value)) < 1e-3
+    page.get_by_text("Step forward").click()  # it follows
+    assert page.inner_text(".lab-equation").startswith(run(shown(page)).split(" =")[0])
+
+
+def test_the_program_gives_the_cost_and_the_gradient(lab):
+    page = lab("scores")
+    page.get_by_text("Sure of 3").click()
+    page.get_by_label("Label").select_option("8")
+    page.get_by_role("slider", name="Temperature").press("ArrowRight")
+    program = shown(page)
+    assert len(program.splitlines()) <= 15
+    said = run(program)
+    cost = re.search(r"C = ([\d.]+) nats", said)[1]
+    assert f"= {cost} nats" in page.inner_text(".lab-scores-cost")
+    rows = page.locator(".lab-scores-table tbody tr").all()
+    lists = [numbers(text) for text in re.findall(r"\[(.*?)\]", said, re.DOTALL)]
+    for row, y, slope in zip(rows, *lists, strict=True):
+        cells = row.locator("td").all_inner_texts()
+        assert abs(numbers(cells[1])[0] - y) < 1e-4
+        assert abs(numbers(cells[2])[0] - slope) < 1e-4
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "tanh", "leaky ReLU", "SiLU", "GELU"])
+def test_the_program_gives_the_slope_and_what_comes_back(lab, function):
+    page = lab("activations")
+    page.get_by_label("Activation function f").select_option(function)
+    page.get_by_role("slider", name="a", exact=True).press("ArrowRight")
+    for name in "Weight w", "Input x", "Layers":
+        page.get_by_role("slider", name=name).press("ArrowLeft")
+    program = shown(page)
+    assert len(program.splitlines()) <= 15
+    value, slope, passed = numbers(run(program).replace("f'(a)", ""))
+    assert numbers(page.inner_text(".lab-activations-values"))[1::2] == [value, slope]
+    first = page.locator(".lab-activations-chain tbody tr").last
+    text = first.locator("td").last.inner_text().strip()
+    powers = text.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+    there = float(text.translate(powers).replace(" × 10", "e").replace("−", "-"))
+    assert abs(there - passed) <= 0.05 * abs(passed)
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3, 4])
+def test_the_program_gives_the_open_cell(lab, layer):
+    page = lab("lenet")
+    rest(page)
+    page.locator(".lab-lenet-flow canvas").nth(layer).click(position={"x": 30, "y": 30})
+    program = shown(page)
+    assert len(program.splitlines()) <= 15
+    title = page.locator(".lab-lenet-open > p").first.inner_text()
+    assert abs(float(run(program)) - numbers(title)[-1]) < 2e-4

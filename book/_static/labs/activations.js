@@ -20,20 +20,31 @@
     return 0.5 + density(a) * sum;
   }
 
-  /* f and its derivative; at the corner of ReLU the slope is PyTorch's. */
+  /* f, its derivative, and PyTorch's name; at the corner of ReLU PyTorch's slope. */
   const FUNCTIONS = {
-    sigmoid: { f: sigmoid, slope: (a) => sigmoid(a) * (1 - sigmoid(a)) },
-    tanh: { f: Math.tanh, slope: (a) => 1 - Math.tanh(a) ** 2 },
-    ReLU: { f: (a) => Math.max(0, a), slope: (a) => (a > 0 ? 1 : 0) },
+    sigmoid: {
+      python: "torch.sigmoid",
+      f: sigmoid,
+      slope: (a) => sigmoid(a) * (1 - sigmoid(a)),
+    },
+    tanh: { python: "torch.tanh", f: Math.tanh, slope: (a) => 1 - Math.tanh(a) ** 2 },
+    ReLU: {
+      python: "torch.relu",
+      f: (a) => Math.max(0, a),
+      slope: (a) => (a > 0 ? 1 : 0),
+    },
     "leaky ReLU": {
+      python: "F.leaky_relu",
       f: (a) => Math.max(0.01 * a, a),
       slope: (a) => (a > 0 ? 1 : 0.01),
     },
     SiLU: {
+      python: "F.silu",
       f: (a) => a * sigmoid(a),
       slope: (a) => sigmoid(a) * (1 + a * (1 - sigmoid(a))),
     },
     GELU: {
+      python: "F.gelu",
       f: (a) => a * normalShare(a),
       slope: (a) => normalShare(a) + a * density(a),
     },
@@ -201,6 +212,19 @@
       status);
     drawCurves();
     drawChain();
+    const number = (value) => `torch.tensor(${value}).double().requires_grad_()`;
+    return {
+      code: () => `f = ${FUNCTIONS[name].python}
+a = ${number(a)}
+f(a).backward()
+print(f"f(a) = {f(a):.4f}, f'(a) = {a.grad:.4f}")
+
+h = x = ${number(x)}
+for layer in range(${count}):
+    h = f(${weight} * h)
+h.backward()
+print(f"gradient passed back: {x.grad:.3g}")`,
+    };
   }
 
   lab.define("activations", Object.assign(build, { FUNCTIONS, chain }));

@@ -171,5 +171,16 @@ lab.define("convolution", async (root) => {
   const now = make("div.lab-now", steps.controls, equation);
   work.append(chosen, layer, now, outputs);
   take("figure");
-  return steps.state;
+  return {
+    ...steps.state,
+    code() {
+      const { K, F, S, P } = sizes, [D, W] = [x.length, x[0].length], at = steps.at;
+      const place = [Math.floor(at / O ** 2), Math.floor(at / O) % O, at % O].join(", ");
+      return `x = ${lab.tensor(x.flat(2), 1, D, W, W)}
+w = ${lab.tensor(weights.flat(3), K, D, F, F)}
+b = ${lab.tensor(b.slice(0, K))}
+y = F.conv2d(x, w, b, stride=${S}, padding=${P})
+print(f"y[${place}] = {y[0, ${place}]:.3f}")`;
+    },
+  };
 });

@@ -10,7 +10,7 @@
   // The way of the pen that wrote it, as [column, row], and how long that took, in ms.
   const WAY = [[23, 6], [16, 6.5], [12, 8], [6, 12.5], [6, 14.5], [9, 15.7], [18, 16.5],
     [18.5, 19], [16, 21.5], [13.5, 20.5], [13.5, 18.5]];
-  const WRITING = 1800;
+  const WRITING = 1800, PATIENCE = 1000;
   const HELP = "With keys: arrows move the pen, space puts it down or lifts it, Escape "
     + "clears. Or upload or paste a picture of one digit, or pick one of MNIST's test "
     + "digits; softmax regression misreads the hard ones.";
@@ -30,20 +30,22 @@
     const row = (name, cells) => make("tr", make("th", { scope: "row" }, name), cells);
     const rows = Array.from({ length: 10 }, (_, digit) =>
       row(String(digit), columns.map(({ cells }) => cells[digit])));
+    const table = make("table.lab-draw-table",
+      make("caption", "What the models read, and the probability of each digit"),
+      lab.heading("digit", ...columns.map(({ heading }) => heading)),
+      make("tbody", rows));
     return {
+      table,
       answers: make("dl.lab-draw-answers", columns.map(({ name, answer, sure, bar }) =>
         make("div", name, make("dd", answer, sure, bar)))),
-      table: make("table.lab-draw-table",
-        make("caption", "What the models read, and the probability of each digit"),
-        lab.heading("digit", ...columns.map(({ heading }) => heading)),
-        make("tbody", rows)),
-      /* The ten probabilities of each model; none where nothing is read. */
+      /* The ten probabilities of each model; none where nothing is read. A folded table
+         waits until it is seen. */
       show: (read = []) => columns.forEach(({ answer, sure, bar, cells }, m) => {
         const most = read[m] ? Math.max(...read[m]) : 0, best = read[m]?.indexOf(most);
         answer.textContent = best ?? "–";
         sure.textContent = read[m] ? percent(most) : "";
         bar.style.width = `${100 * most}%`;
-        cells.forEach((cell, digit) => {
+        if (table.checkVisibility()) cells.forEach((cell, digit) => {
           const [text, track] = cell.children, share = read[m]?.[digit];
           text.textContent = share === undefined ? "–" : percent(share);
           track.style.width = `${100 * (share ?? 0)}%`;
@@ -53,18 +55,23 @@
     };
   }
 
-  /* When the pen is at each pixel, from 0 to 1: at the nearest point of its way. */
-  function times() {
+  /* When the pen is at each pixel with ink, from 0 to 1: at the nearest point of its
+     way. Plain loops: a phone shall not be seen to think before it writes. */
+  function times(levels) {
     const points = WAY.slice(1).flatMap(([x, y], n) => {
       const [fromX, fromY] = WAY[n];
       const count = Math.round(4 * Math.hypot(x - fromX, y - fromY));
       return Array.from({ length: count }, (_, i) =>
-        [fromX + (i / count) * (x - fromX), fromY + (i / count) * (y - fromY)]);
+        ({ x: fromX + (i / count) * (x - fromX), y: fromY + (i / count) * (y - fromY) }));
     });
-    return Array.from({ length: 784 }, (_, n) => {
-      const row = Math.floor(n / 28), column = n % 28;
-      const away = points.map(([x, y]) => (x - column) ** 2 + (y - row) ** 2);
-      return away.indexOf(Math.min(...away)) / points.length;
+    return Array.from(levels, (level, n) => {
+      let nearest = 0, least = Infinity;
+      for (let i = 0; level && i < points.length; i++) {
+        const right = points[i].x - n % 28, down = points[i].y - Math.floor(n / 28);
+        const away = right * right + down * down;
+        if (away < least) [nearest, least] = [i, away];
+      }
+      return nearest / points.length;
     });
   }
 
@@ -163,6 +170,7 @@
       preview.setAttribute("aria-label", words(levels));
       show(probabilities);
       if (last.unfinished) return; // it is said when the digit is whole
+      if (!pad.drawing) leadInside();
       if (probabilities) {
         text = Object.keys(accuracies).map((name, m) => {
           const most = Math.max(...probabilities[m]);
@@ -178,12 +186,13 @@
       }
       if (!pad.drawing) line.say(pad.pen + text, 400);
     }
-    /* The opening digit is written once; whoever touches the pad has it. */
-    function write() {
+    /* The opening digit is written once, as soon as the models can read along, or after
+       a moment; whoever touches the pad has it. */
+    async function write() {
       const levels = lab.bytes(digits[OPENING].image);
       let begun = null, when;
       const replay = lab.animation(root, (time) => {
-        when ??= times();
+        when ??= times(levels);
         begun ??= time;
         const written = (time - begun) / WRITING;
         if (begun !== time && !pad.opening) replay.stop();
@@ -195,7 +204,17 @@
           pad.showLevels(part, { opening: true, unfinished: true });
         }
       });
-      replay.start();
+      await Promise.race([reader, new Promise((go) => setTimeout(go, PATIENCE))]);
+      if (!pad.question()) replay.start();
+    }
+
+    /* To the chapter on LeNet, with this digit in its figure. */
+    const chapter = `${lab.folder}../../notebooks/07_lenet.html`;
+    const inside = make("a", { href: chapter }, "Look inside LeNet");
+    async function leadInside() {
+      const { address } = await lab.load("share");
+      const digit = state.get(), controls = digit ? [] : [pad.picker.children[1].value];
+      inside.href = await address(chapter, "lenet", { controls, own: { digit } });
     }
 
     let hard = OPENING;
@@ -212,10 +231,10 @@
         make("div.lab-draw-right", answers,
           make("figure.lab-draw-sees", preview,
             make("figcaption", "what the models see",
-              button("Look inside LeNet", () => lookInside())))),
+              inside))),
         make("div.lab-row", pad.buttons, another)),
       line,
-      make("details.lab-draw-more",
+      make("details.lab-draw-more", { ontoggle: pad.changed },
         make("summary", "All ten probabilities, keys, a picture of your own"),
         help,
         make("div.lab-row",
@@ -223,13 +242,6 @@
           upload, pad.picker, centring),
         table));
     const state = pad.state(() => seen);
-    /* The chapter on LeNet, with this digit in its figure. */
-    async function lookInside() {
-      const { address } = await lab.load("share");
-      const digit = state.get(), controls = digit ? [] : [pad.picker.children[1].value];
-      location.href = await address(
-        `${lab.folder}../../notebooks/07_lenet.html`, "lenet", { controls, own: { digit } });
-    }
     // Further down a page, nobody would see it begin; an address may name another digit.
     const below = root.getBoundingClientRect().top > innerHeight;
     const asked = location.hash.startsWith("#draw=");

@@ -324,6 +324,11 @@ const lab = (() => {
   /* 12345 as "12,345"; toLocaleString first takes as long as some frames. */
   const thousands = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 
+  /* A tensor in Python: its numbers, row after row, in this shape. */
+  const tensor = (numbers, ...shape) => `torch.tensor([`
+    + `${Array.from(numbers, (n) => Number(n.toPrecision(7))).join(", ")}]).float()`
+    + (shape.length ? `.reshape(${shape.join(", ")})` : "");
+
   /* What pages and workers compute with. */
   const maths = recipe(function maths() {
     const MEAN = 33.32, STD = 78.57;
@@ -379,6 +384,6 @@ const lab = (() => {
   return {
     folder, define, recipe, fetchPart, load, offload, pause, still, make, heading, button,
     slider, move, field, choice, WAYS, arrow, status, animation, plot, tint,
-    fixed, percent, thousands, maths, ...maths.build(),
+    fixed, percent, thousands, tensor, maths, ...maths.build(),
   };
 })();

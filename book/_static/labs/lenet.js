@@ -203,17 +203,15 @@
     const chart = make("div.lab-lenet-chart", touchable(
       "Evidence of the 50 maps: arrow keys choose one",
       ({ target }) => open(4, ranked(bars.indexOf(target))),
-      (down, right) =>
-        open(4, ranked(found.order.indexOf(places[4].map) + down + right))), bars);
+      (...way) => open(4, ranked(found.order.indexOf(places[4].map) + sum(way)))), bars);
     const descend = button("Open the circled number", () =>
       circled && trail.push([layer, places[layer]]) && open(layer - 1, circled));
     const back = button("Back", () => trail.length && open(...trail.pop()));
-
     // What is shown
     const [title, equation, difference, share] = [0, 0, 0, 0].map(() => make("p"));
     const answer = make("p.lab-lenet-answer"), line = lab.status("lab-spoken");
-    const numbers = make("div.lab-lenet-numbers"), products = make("div");
-    const cells = make("div.lab-lenet-numbers");
+    const [numbers, cells, products] =
+      ["div.lab-lenet-numbers", "div.lab-lenet-numbers", "div"].map((kind) => make(kind));
     const scores = DIGITS.map((digit) => make("tr",
       make("th", { scope: "row" }, digit), make("td"), make("td.lab-lenet-share")));
 
@@ -380,6 +378,15 @@
     const drawn = pad.state(() => (pad.question() ? digit.values : []));
     return {
       get: () => ({ digit: drawn.get(), layer, places }),
+      code() {
+        const { slices, window, bias } = unit(model, stages, here());
+        const all = (name) => lab.tensor(
+          slices.flatMap((slice) => slice[name]), 1, slices.length, 5, 5);
+        const value = slices
+          ? `F.conv2d(${all("window")},\n  ${all("kernel")}, ${lab.tensor([bias])})`
+          : `F.relu(F.max_pool2d(${lab.tensor(window, 1, 2, 2)}, 2))`;
+        return `value = ${value}\nprint(f"{value.item():.4f}")`;
+      },
       set({ digit: levels, layer: asked, places: told }) {
         drawn.set(levels);
         places.forEach((at, n) => { places[n] = inside(stages[n], told?.[n] ?? at); });

@@ -86,5 +86,11 @@ lab.define("pooling", async (root) => {
   const layer = make("div.lab-layer", input, result);
   work.append(layer, hints, unseen, equation, steps.controls);
   take("figure");
-  return steps.state;
+  return {
+    ...steps.state,
+    code: () => `x = ${lab.tensor(x.flat(), 1, x.length, x.length)}
+y = F.${kind === "max" ? "max" : "avg"}_pool2d(x, ${F}, stride=${S})
+print(f"y[${Math.floor(steps.at / O)}, ${steps.at % O}] = `
+      + `{y[0, ${Math.floor(steps.at / O)}, ${steps.at % O}]:.3f}")`,
+  };
 });

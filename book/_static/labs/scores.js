@@ -93,6 +93,15 @@
         + "scores before the softmax; the gradient is that of the divided scores."),
       status);
     draw();
+    return {
+      code: () => `z = ${lab.tensor(scores)}
+s = (z / ${temperature}).requires_grad_()  # the temperature divides them
+cost = F.cross_entropy(s, torch.tensor(${label}))
+cost.backward()
+print("y =", s.softmax(dim=0))
+print("y - l =", s.grad)
+print(f"C = {cost:.4f} nats")`,
+    };
   }
 
   lab.define("scores", Object.assign(build, { softmax, crossEntropy, gradient }));

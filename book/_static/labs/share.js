@@ -7,6 +7,8 @@
 
   const NUMBER = /^[−-]?\d+([.,]\d+)?$/; // in a field, or where a slider stands
 
+  const IMPORTS = "import torch\nfrom torch.nn import functional as F\n\n";
+
   const controls = (root) => [...root.querySelectorAll("input:not([type=file]), select")];
   const said = ({ type, checked, value }) => (type === "checkbox" ? checked : value);
 
@@ -47,8 +49,23 @@
   /* The address of a page with this state of one of its figures. */
   const address = async (page, name, state) => `${page}#${name}=${await pack(state)}`;
 
-  /* Below the figure `root`: what copies its address, and a page of its own. `own` has
-     what its controls don't tell: get() gives it as plain data, set(it) takes it back. */
+  /* The figure's numbers as a program; it is written only while somebody reads it. */
+  function program(root, code) {
+    const text = make("code", { tabindex: 0 });
+    const write = () => {
+      const lines = folded.open ? IMPORTS + code() : "";
+      if (text.textContent !== lines) text.textContent = lines;
+    };
+    const folded = make("details.lab-code", { ontoggle: write },
+      make("summary", "The same in PyTorch"), text);
+    new MutationObserver(write).observe(
+      root, { subtree: true, childList: true, characterData: true });
+    return folded;
+  }
+
+  /* Below the figure `root`: what copies its address, a page of its own, and a program.
+     `own` has what the controls don't tell: get() gives it as plain data, set(it) takes
+     it back; and code(), lines of Python with the figure's numbers and its result. */
   function share(place, root, own = {}) {
     const name = place.dataset.lab, here = () => location.href.split("#")[0];
     const line = make("span", { role: "status" });
@@ -75,6 +92,7 @@
     }
     addEventListener("hashchange", take);
     const { alone } = place.dataset, plain = location.search === "?plain";
+    if (own.code) root.append(program(root, own.code));
     root.append(make("div.lab-row.lab-share",
       button("Copy link", copy),
       alone ? make("a", { href: alone }, "This figure alone") : "",

@@ -11,9 +11,9 @@
   const MOST = 64; // grey levels of a step
   const MARK = "#e66100";
   const DIGITS = [..."0123456789"];
-  const HELP = "Draw or choose a digit. Move the patch over it, with the mouse, a finger or "
-    + "the arrow keys. Where it is red, the answer loses by being covered; where it is "
-    + "blue, it gains.";
+  const HELP = "Draw or choose a digit. Move the patch over it, with the mouse, a finger "
+    + "or the arrow keys. Where it is red, the answer loses by being covered; where it "
+    + "is blue, it gains.";
 
   const tools = lab.recipe(function tools() {
     const best = (z) => z.indexOf(Math.max(...z));
@@ -41,9 +41,9 @@
       const covered = [];
       for (let at = 0; at < places ** 2; at++) {
         const greys = levels.slice();
-        for (let row = 0; row < patch; row++) {
-          const first = 28 * (pitch * Math.floor(at / places) + row) + pitch * (at % places);
-          greys.fill(0, first, first + patch);
+        const top = pitch * Math.floor(at / places), left = pitch * (at % places);
+        for (let row = top; row < top + patch; row++) {
+          greys.fill(0, 28 * row + left, 28 * row + left + patch);
         }
         covered.push(models.map((model, m) => {
           const z = logits(model, greys);
@@ -77,7 +77,8 @@
   /* From which step on a model gives another answer. */
   function limit(answers) {
     const step = answers.findIndex(({ digit }) => digit !== answers[0].digit);
-    return step < 0 ? `The same answer up to ${MOST}.` : `Another answer from ${step} on.`;
+    return step < 0
+      ? `The same answer up to ${MOST}.` : `Another answer from ${step} on.`;
   }
 
   /* A picture of 28 x 28 squares. With `choose`, mouse, finger and arrow keys choose one
@@ -133,8 +134,11 @@
     const pair = [null, null]; // the two digits that are compared, if chosen
 
     const covers = names.map((name, m) => picture(
-      `The digit and the patch, for ${name}: arrow keys move it`,
-      { count: PLACES, at: () => patch ?? [0, 0], choose: (place) => movePatch(place, m) }));
+      `The digit and the patch, for ${name}: arrow keys move it`, {
+        count: PLACES,
+        at: () => patch ?? [0, 0],
+        choose: (place) => movePatch(place, m),
+      }));
     const pushes = names.map((name) => picture(`The digit after the step, for ${name}`));
     const shares = picture("The share of each pixel: arrow keys choose one",
       { count: 28, at: () => pixel, choose: movePixel });
@@ -176,7 +180,8 @@
         const others = new Set(all.map((one) => one.digit));
         others.delete(read[m].digit);
         const list = [...others].sort().join(", ");
-        coverTexts[m].textContent = `Patch here: ${tell(all[PLACES * patch[0] + patch[1]])}. `
+        const here = all[PLACES * patch[0] + patch[1]];
+        coverTexts[m].textContent = `Patch here: ${tell(here)}. `
           + (list ? `Somewhere it makes it a ${list}.` : "It changes the answer nowhere.");
       });
     }
