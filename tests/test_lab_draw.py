@@ -53,6 +53,9 @@ class Pad:
     def unfold(self):
         """Open what lies folded below the pad."""
         self.page.get_by_text("All ten probabilities").click()
+        self.page.wait_for_function(
+            "document.querySelector('.lab-draw-table td').textContent"
+        )
 
     def upload(self, content):
         file = {"name": "digit.png", "mimeType": "image/png", "buffer": content}

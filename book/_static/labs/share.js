@@ -21,7 +21,7 @@
       const { type, options } = control;
       const offered = type === "checkbox" ? typeof value === "boolean"
         : options ? [...options].some((option) => option.value === value)
-          : NUMBER.test(value);
+          : typeof value === "string" && NUMBER.test(value);
       if (!offered) return;
       control[type === "checkbox" ? "checked" : "value"] = value;
       const kind = options || type === "checkbox" ? "change" : "input";
