@@ -142,23 +142,34 @@ def test_an_address_is_followed_on_its_own_page_too(lab):
     assert rest(page) == seen
 
 
-def test_a_figure_stands_alone_with_its_controls_and_without(page, book):
+def test_a_figure_stands_alone_as_it_is_with_its_controls_and_without(page, book):
     page.goto((book / "notebooks" / "06_pooling.html").as_uri())
     page.locator("[data-lab]").scroll_into_view_if_needed()
+    forth(page)
+    said = page.inner_text(".lab-equation")
     page.get_by_text("This figure alone").click()
-    page.wait_for_url("**/figure-pooling.html")
-    page.wait_for_selector("[data-lab] > .lab")
+    page.wait_for_url("**/figure-pooling.html#*")
+    page.get_by_text(said).wait_for()
     assert page.locator(".bd-sidebar").count() == 0
     forward = page.get_by_text("Step forward")
     assert forward.is_visible()
     page.get_by_text("Hide the controls").click()
     page.wait_for_selector(".lab-plain")
+    page.get_by_text(said).wait_for()
     assert not forward.is_visible() and page.get_by_text("output y").is_visible()
     assert not page.get_by_text("Copy link").is_visible()
     page.get_by_text("Show the controls").click()
     forward.wait_for()
     page.click("a:text('Pooling')")
     assert page.inner_text("h1:visible").startswith("Pooling")
+
+
+def test_where_nothing_may_be_copied_the_address_has_it(lab):
+    page = lab("scores")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.get_by_text("Copy link").click()
+    page.get_by_text("The link is in your browser's address bar.").wait_for()
+    assert "#scores=" in page.url
 
 
 def run(program):

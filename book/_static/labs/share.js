@@ -4,9 +4,7 @@
 {
   const { make, button } = lab;
   const LONGEST = 2_000; // characters of an address; some programs cut longer ones off
-
   const NUMBER = /^[−-]?\d+([.,]\d+)?$/; // in a field, or where a slider stands
-
   const IMPORTS = "import torch\nfrom torch.nn import functional as F\n\n";
 
   const controls = (root) => [...root.querySelectorAll("input:not([type=file]), select")];
@@ -67,20 +65,27 @@
      `own` has what the controls don't tell: get() gives it as plain data, set(it) takes
      it back; and code(), lines of Python with the figure's numbers and its result. */
   function share(place, root, own = {}) {
-    const name = place.dataset.lab, here = () => location.href.split("#")[0];
-    const line = make("span", { role: "status" });
+    const name = place.dataset.lab, line = make("span", { role: "status" });
+    const now = (page) => address(page.split("#")[0], name,
+      { controls: controls(root).map(said), own: own.get?.() });
     async function copy() {
-      const state = { controls: controls(root).map(said), own: own.get?.() };
-      const link = await address(here(), name, state);
+      const link = await now(location.href);
       if (link.length > LONGEST) {
         line.textContent = "There is more in this figure than fits into a link.";
         return;
       }
       history.replaceState(null, "", link);
-      line.textContent = await navigator.clipboard.writeText(link).then(
+      const copied = navigator.clipboard?.writeText(link) ?? Promise.reject();
+      line.textContent = await copied.then(
         () => "Copied: whoever opens it sees this figure as it is now.",
         () => "The link is in your browser's address bar.");
     }
+    /* To another page with this figure, as it is now. */
+    const way = (href, text) => make("a", { href, async onclick(event) {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab
+      event.preventDefault();
+      location.href = await now(event.currentTarget.href);
+    } }, text);
     async function take() {
       const [figure, packed] = location.hash.slice(1).split("=");
       if (figure !== name || !packed) return;
@@ -95,8 +100,8 @@
     if (own.code) root.append(program(root, own.code));
     root.append(make("div.lab-row.lab-share",
       button("Copy link", copy),
-      alone ? make("a", { href: alone }, "This figure alone") : "",
-      alone === "" ? make("a", { href: plain ? here().split("?")[0] : "?plain" },
+      alone ? way(alone, "This figure alone") : "",
+      alone === "" ? way(`${location.pathname}${plain ? "" : "?plain"}`,
         plain ? "Show the controls" : "Hide the controls") : "",
       line));
     if (plain) root.classList.add("lab-plain");
