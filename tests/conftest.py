@@ -1,5 +1,6 @@
 """Programs that tests run, the built book, a browser to read it with, and digits."""
 
+import base64
 import os
 import shutil
 import subprocess
@@ -173,6 +174,15 @@ def lab(page, tmp_path):
         return page
 
     return open_lab
+
+
+@pytest.fixture(scope="session")
+def examples():
+    """The digits that the pads offer, in the picker's order."""
+    from tools.make_lab_weights import EXAMPLES, read
+
+    images = [base64.b64decode(digit["image"]) for digit in read(EXAMPLES)["digits"]]
+    return np.array([[*image] for image in images], np.uint8).reshape(-1, 28, 28)
 
 
 @pytest.fixture(scope="session")

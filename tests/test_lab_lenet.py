@@ -11,7 +11,7 @@ from test_lab_models import judged  # noqa: F401
 from test_labs import press
 
 from mnist_lesson import to_input
-from tools.make_lab_weights import EXAMPLES, read, unpack
+from tools.make_lab_weights import unpack
 
 # The layers whose outputs the figure shows, as it names them.
 LAYERS = {
@@ -82,13 +82,6 @@ def outputs(model, images):
 def lenet():
     """LeNet with the page's weights, in PyTorch."""
     return unpack("LeNet")[0].eval()
-
-
-@pytest.fixture(scope="module")
-def examples():
-    """The digits that the page offers, in the picker's order."""
-    images = [base64.b64decode(digit["image"]) for digit in read(EXAMPLES)["digits"]]
-    return np.array([[*image] for image in images], np.uint8).reshape(-1, 28, 28)
 
 
 @pytest.fixture

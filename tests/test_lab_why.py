@@ -1,6 +1,5 @@
 """Why this answer: a patch of paper, steps on purpose, and each pixel's share."""
 
-import base64
 import re
 
 import numpy as np
@@ -10,7 +9,7 @@ from test_lab_draw import SEVEN, Pad
 from test_labs import press, slide
 
 from mnist_lesson import to_input
-from tools.make_lab_weights import EXAMPLES, MODELS, read, unpack
+from tools.make_lab_weights import MODELS, unpack
 
 NAMES = list(MODELS)
 PATCH, PITCH, PLACES, MOST = 4, 2, 13, 64
@@ -19,15 +18,6 @@ PATCH, PITCH, PLACES, MOST = 4, 2, 13, 64
 @pytest.fixture(scope="module")
 def models():
     return [unpack(name)[0] for name in MODELS]
-
-
-@pytest.fixture(scope="module")
-def digits():
-    """The test digits that the page has, by their place in its list."""
-    return [
-        np.frombuffer(base64.b64decode(digit["image"]), np.uint8).reshape(28, 28)
-        for digit in read(EXAMPLES)["digits"]
-    ]
 
 
 @pytest.fixture
@@ -79,11 +69,11 @@ def moved(image, sign, step):
 
 
 @pytest.mark.parametrize("key", [4, 15])
-def test_the_patch_and_the_steps_are_pytorchs(why, models, digits, key):
+def test_the_patch_and_the_steps_are_pytorchs(why, models, examples, key):
     why.get_by_label("test digit").select_option(str(key))
     why.wait_for_function("!document.querySelector('[aria-busy=true]')")
     rest(why)
-    image, told = digits[key], why.evaluate(STUDY, digits[key].flatten().tolist())
+    image, told = examples[key], why.evaluate(STUDY, examples[key].flatten().tolist())
     for m, model in enumerate(models):
         now, z = logits(model, [image])[0], logits(model, covered(image))
         assert texts(why, 0, ".lab-why-answer")[m] == said(now)
@@ -149,13 +139,13 @@ def numbers(text):
 
 
 @pytest.mark.parametrize("pair", [None, ("4", "7")])
-def test_the_pixels_shares_make_up_the_difference(why, models, digits, pair):
+def test_the_pixels_shares_make_up_the_difference(why, models, examples, pair):
     if pair:
         why.get_by_label("Why").select_option(pair[0])
         why.get_by_label("and not").select_option(pair[1])
     sums, share = why.locator(".lab-why-pixels p:not(.lab-why-head)").all_inner_texts()
     a, b = (int(digit) for digit in re.findall(r"[Ss]core of (\d)", sums))
-    z, paper = logits(models[0], [digits[4], np.zeros((28, 28), np.uint8)])
+    z, paper = logits(models[0], [examples[4], np.zeros((28, 28), np.uint8)])
     difference, page, total = numbers(sums)
     assert abs(difference - (z[a] - z[b])) < 1e-4
     assert abs(page - (paper[a] - paper[b])) < 1e-4
@@ -168,7 +158,7 @@ def test_the_pixels_shares_make_up_the_difference(why, models, digits, pair):
         pixels.press(key)
     share = why.locator(".lab-why-pixels p").last.inner_text()
     row, column, level = (int(n) for n in re.findall(r"\d+", share)[:3])
-    assert (row, column) == (16, 14) and level == digits[4][row, column]
+    assert (row, column) == (16, 14) and level == examples[4][row, column]
     ink, weight, product = numbers(share)
     assert abs(ink - level / 78.57) < 1e-3
     assert abs(ink * weight - product) < 1e-3

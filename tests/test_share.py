@@ -5,6 +5,7 @@ import io
 import re
 
 import pytest
+from test_lab_draw import Pad
 from test_labs import PLACES
 
 # Answer every control otherwise than it is; a list has a last entry, a slider an end.
@@ -36,14 +37,7 @@ RESTS = """() => !document.querySelector(".lab [aria-busy=true]")"""
 
 def draw(page):
     """Draw a slanted line on the pad."""
-    pad = page.locator(".lab-draw-pad")
-    pad.scroll_into_view_if_needed()
-    box = pad.bounding_box()
-    x, y = box["x"], box["y"]
-    page.mouse.move(x + 0.6 * box["width"], y + 0.2 * box["height"])
-    page.mouse.down()
-    page.mouse.move(x + 0.4 * box["width"], y + 0.8 * box["height"], steps=5)
-    page.mouse.up()
+    Pad(page).draw([[(168, 56), (112, 224)]])
 
 
 def forth(page):
