@@ -187,7 +187,7 @@ def test_nothing_moves_while_a_page_loads_and_is_read(visit, site, name, size):
         said = f"{lab} is {high:.1f}rem high, but its place keeps {kept:.1f}rem"
         assert abs(kept - high) < high / 10, f"{said} ({size['width']} pixels wide)"
     moved = visit.evaluate("window.moved")
-    assert sum(value for value, _ in moved) < 0.02, moved
+    assert sum(value for value, _ in moved) < 0.02, "\n".join(map(str, moved))
     sizes = visit.evaluate(
         "[...document.querySelectorAll('.bd-article img')].map((image) =>"
         " [image.getAttribute('width'), image.loading])"
