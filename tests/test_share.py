@@ -6,7 +6,7 @@ import re
 
 import pytest
 from test_lab_draw import Pad
-from test_labs import PLACES
+from test_labs import PLACES, press, slide
 
 # Answer every control otherwise than it is; a list has a last entry, a slider an end.
 ANSWER = """() => {
@@ -54,7 +54,18 @@ def open_cell(page):
     page.locator(".lab-lenet-zoom canvas").first.press("ArrowDown")
 
 
-USES = {"draw": draw, "lenet": open_cell, "pooling": forth, "convolution": forth}
+def learn(page):
+    """Take a step, change the batch, learn for an epoch, and one more step."""
+    press(page, "Reset")
+    for name in "One step", "One epoch", "One step":
+        press(page, name)
+        rest(page)
+        slide(page, "Batch size", "ArrowLeft")
+    slide(page, "Learning rate", "Home", "ArrowRight")
+
+
+USES = {"softmax": learn, "perceptron": learn}
+USES |= {"draw": draw, "lenet": open_cell, "pooling": forth, "convolution": forth}
 
 
 def rest(page):

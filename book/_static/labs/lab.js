@@ -382,8 +382,8 @@ const lab = (() => {
   }
 
   return {
-    folder, define, recipe, fetchPart, load, offload, pause, still, make, heading, button,
-    slider, move, field, choice, WAYS, arrow, status, animation, plot, tint,
+    folder, define, recipe, fetchPart, load, style, offload, pause, still, make, heading,
+    button, slider, move, field, choice, WAYS, arrow, status, animation, plot, tint,
     fixed, percent, thousands, tensor, maths, ...maths.build(),
   };
 })();

@@ -1,0 +1,365 @@
+/* A network that learns as you watch, from the digits in digits.js: shuffled batches, a
+   step against the gradient, in a worker; the page draws what it tells. */
+"use strict";
+
+{
+  const { make, button, slider, percent, thousands } = lab;
+  const PACE = 10; // digits a millisecond, at most: slow enough to watch
+  const MOST_STEPS = 200_000; // that an address may ask for
+  const STRETCH = 30; // epochs after which a run pauses by itself
+  const KEPT = ["A", "B", "C"]; // names of the curves that stay
+  const OFFERED = { // for each step
+    rate: [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1],
+    batch: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+    momentum: [0, 0.5, 0.9, 0.99],
+    decay: [0, 0.0001, 0.001, 0.01, 0.1],
+  };
+  const UNITS = [1, 2, 4, 8, 16, 32, 64, 128];
+  const ACTIVATIONS = [["ReLU", "ReLU"], ["Tanh", "tanh"], ["Sigmoid", "sigmoid"],
+    ["Identity", "none"]];
+  const STARTS = [["he", "random, by He's rule"], ["small", "random, small (0.01)"],
+    ["large", "random, large (1)"], ["zero", "all zero"]];
+  const HELP_ID = "lab-learn-help";
+
+  /* What the worker does. It begins anew, gets one more digit, or learns: from so many
+     digits, at most up to an epoch or a step; then it tells how far it has come. */
+  function* learn(
+    { reset, add, digits = 0, until = Infinity, upTo = Infinity, options, measure },
+    { inked, Training }, { train, test }, state,
+  ) {
+    state.own ??= [];
+    if (reset) {
+      state.sets ??= [train, test].map(inked);
+      const [all, held] = state.sets, some = (list) => [...list.slice(0, reset.count)];
+      const learned = { lists: some(all.lists), labels: some(all.labels) };
+      for (const { list, label } of state.own) {
+        learned.lists.push(list);
+        learned.labels.push(label);
+      }
+      state.training = new Training(learned, held, reset);
+    }
+    const { training } = state, { held } = training;
+    if (add) {
+      const [list] = inked({ images: add.levels, labels: [add.label] }).lists;
+      state.own.push({ list, ...add });
+      training.train.lists.push(list);
+      training.train.labels.push(add.label);
+    }
+    const goesOn = () =>
+      training.epoch < until && training.steps < upTo && !training.diverged;
+    for (let done = 0, slice = 0; done < digits && goesOn();) {
+      training.step(options);
+      done += options.batch;
+      if (done < slice + 128) continue;
+      slice = done;
+      yield;
+    }
+    if (measure || !goesOn()) training.record();
+    const { time, epoch, steps, points, diverged, network, layers } = training;
+    const shown = Array.from({ length: 10 }, (_, n) => ({
+      list: held.lists[n], label: held.labels[n],
+      levels: test.images.slice(784 * n, 784 * (n + 1)),
+    }));
+    return {
+      time, epoch, steps, points, diverged, layers,
+      weights: new Float32Array(network.layers[0].weights),
+      sizes: [training.train, held].map(({ labels }) => labels.length),
+      answers: [...shown, ...state.own].map(({ list, ...digit }) =>
+        ({ ...digit, ...network.answer(list) })),
+    };
+  }
+
+  const nats = (cost) => (cost < 1e4 ? cost.toFixed(3) : cost.toExponential(1));
+  const counted = (count, noun) =>
+    `${thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
+
+  /* With `hidden`, the reader chooses the layers and sees into them. */
+  async function build(root, { hidden }) {
+    const [digits, training, views] = await Promise.all(
+      [...["digits", "training"].map(lab.fetchPart), lab.load("views")]);
+    const state = lab.recipe(() => ({})); // the worker's memory
+    const ask = lab.offload(learn, training, digits, state);
+
+    const shape = { layers: hidden ? 1 : 0, units: 64, activation: "ReLU",
+      start: hidden ? "he" : "zero", count: 4000 };
+    const options = { rate: hidden ? 0.03 : 0.01, batch: 32, momentum: 0, decay: 0 };
+    const network = () => ({ hidden: Array(shape.layers).fill(shape.units),
+      activation: shape.activation, start: shape.start, count: shape.count });
+    let palette = "colours", until = 0, told = await ask({ reset: network() });
+    let trace = []; // [up to which step, options …], to do it again
+    const kept = []; // earlier runs
+
+    const pictures = views.firstWeights(), tiles = views.answers();
+    const layers = views.layers();
+    await lab.pause();
+    const costs = views.curves("Cost over epochs", [
+      ["training cost", "blue", null, "training"],
+      ["held-out cost", "orange", "6 4", "cost"],
+    ], views.costTicks);
+    const accuracies = views.curves("Accuracy over epochs", [
+      ["training digits", "blue", null, "learned"],
+      ["held-out digits", "orange", "6 4", "accuracy"],
+    ], () => [0, 25, 50, 75, 100].map((n) => [n / 100, `${n} %`]));
+    const keptList = make("ul.lab-learn-kept");
+
+    const names = ["epochs", "steps", "training cost", "held-out cost",
+      "training accuracy", "held-out accuracy"];
+    const numbers = names.map(() => make("dd"));
+    const write = (texts, from) =>
+      texts.forEach((text, k) => { numbers[from + k].textContent = text; });
+    const status = lab.status();
+
+    const named = () => shape.layers === 0; // each template is a digit's
+    function drawCharts() {
+      const { points } = told, last = points.at(-1);
+      costs.draw(points, `Held-out cost now ${nats(last.cost)} nats.`, kept);
+      accuracies.draw(points, `Held-out accuracy now ${percent(last.accuracy)}.`, kept);
+    }
+    let shown = null; // the point that the charts show last
+    function draw() {
+      const { points, weights, time, steps } = told, last = points.at(-1);
+      write([time.toFixed(2), thousands(steps)], 0);
+      pictures.draw(weights, named(), palette);
+      if (hidden) tiles.draw(told.answers);
+      if (shown === last.steps && steps) return;
+      shown = last.steps;
+      const begun = last.training !== null;
+      write([begun ? nats(last.training) : "–", nats(last.cost),
+        begun ? percent(last.learned) : "–", percent(last.accuracy)], 2);
+      drawCharts();
+      if (hidden) layers.draw(told.layers, shape.activation);
+    }
+
+    function sentence() {
+      const { points, steps, epoch, sizes, diverged, layers: all } = told;
+      const { right, accuracy, cost } = points.at(-1);
+      const [total, held] = sizes.map(thousands);
+      if (diverged) {
+        return `After ${counted(steps, "step")} the cost has outgrown all numbers: `
+          + "this run has diverged. Reset, and try a lower learning rate.";
+      }
+      if (steps === 0) {
+        const sizes = [784, ...network().hidden, 10].join("–");
+        return `${hidden ? `A network of ${sizes}, with its first weights.`
+          : "All weights are 0."} ${total} digits to learn from, ${held} held out.`;
+      }
+      const dead = all.reduce((sum, layer) => sum + layer.dead, 0);
+      return `After ${counted(steps, "step")}, ${counted(epoch, "complete epoch")}: `
+        + `${right} of ${held} held-out digits are read right, ${percent(accuracy)}; `
+        + `the cost on them is ${nats(cost)} nats.`
+        + (cost > 2 * Math.log(10) ? " That is far worse than guessing: the learning "
+          + "rate is too high." : "")
+        + (dead ? ` ${counted(dead, "unit")} ${dead === 1 ? "is" : "are"} dead.` : "");
+    }
+
+    async function tell(message) {
+      const used = Object.values(options);
+      told = await ask({ options, ...message });
+      if (message.reset) trace = [];
+      const [done = 0, ...last] = trace.at(-1) ?? [];
+      if (told.steps === done) return;
+      if (String(last) === String(used)) trace.pop();
+      trace.push([told.steps, ...used]);
+    }
+
+    /* What is said and described only when training rests, not in each frame. */
+    async function rest(message = {}) {
+      motion.stop();
+      run.textContent = "Run";
+      pictures.figure.ariaBusy = "true";
+      await tell({ measure: true, ...message });
+      if (motion.running) return; // goes on already
+      draw();
+      pictures.describe(told.weights, named());
+      status.textContent = sentence();
+      pictures.figure.ariaBusy = "false";
+    }
+
+    /* Where motion is not wanted, the pictures change only when training rests. */
+    let before = 0, learning = false;
+    const motion = lab.animation(root, async (time) => {
+      if (!motion.running || learning) return; // asked for before the pause
+      const due = lab.still.matches ? 2000 : PACE * Math.min(time - before, 50);
+      before = time;
+      learning = true;
+      await tell({ digits: due, until });
+      learning = false;
+      if (!motion.running) return;
+      if (told.epoch >= until || told.diverged) rest();
+      else if (!lab.still.matches) draw();
+    });
+
+    function trainUntil(epoch) {
+      until = epoch;
+      pictures.figure.ariaBusy = "true";
+      run.textContent = "Pause";
+      status.textContent = "Learning …";
+      motion.start();
+    }
+
+    /* What a run is called: what was chosen for it. */
+    const about = () => [
+      hidden && (shape.layers ? `${network().hidden.join("–")} ${shape.activation}`
+        : "no hidden layer"),
+      hidden && shape.start !== "he" && `first weights ${shape.start}`,
+      `rate ${options.rate}`, `batch ${options.batch}`,
+      options.momentum && `momentum ${options.momentum}`,
+      options.decay && `decay ${options.decay}`,
+      shape.count < 4000 && `${thousands(shape.count)} digits`,
+    ].filter(Boolean).join(", ");
+
+    function showKept() {
+      keptList.replaceChildren(...kept.map((one) => make("li",
+        `${one.name}: ${one.about} (${percent(one.points.at(-1).accuracy)} after `
+        + `${one.points.at(-1).time.toFixed(1)} epochs) `,
+        button("Remove", () => {
+          kept.splice(kept.indexOf(one), 1);
+          showKept();
+          drawCharts();
+          keeper.focus();
+        }, { "aria-label": `Remove ${one.name}` }))));
+    }
+    const keeper = button("Keep this curve", () => {
+      if (kept.length === KEPT.length) kept.shift();
+      const name = KEPT.find((free) => kept.every((one) => one.name !== free));
+      kept.push({ name, about: about(), points: told.points });
+      showKept();
+      drawCharts();
+      status.textContent = `Kept as ${name}: its held-out curves stay in both plots.`;
+    });
+
+    const anew = () => rest({ reset: network() });
+    const run = button("Run", () =>
+      motion.running ? rest() : trainUntil(told.epoch + STRETCH));
+    const steps = (text, key) => slider(text, {
+      min: 0, max: OFFERED[key].length - 1, step: 1,
+      value: OFFERED[key].indexOf(options[key]), show: (k) => String(OFFERED[key][k]),
+    }, (k) => { options[key] = OFFERED[key][k]; });
+    /* A list to choose from; what it changes in `where` may call for a new start. */
+    const option = (value) => (Array.isArray(value) ? value
+      : [String(value), value < 1 ? String(value) : thousands(value)]);
+    const chosen = (text, where, key, offered, then = () => {}) =>
+      lab.choice(text, offered.map(option), String(where[key]), (value) => {
+        where[key] = typeof where[key] === "number" ? Number(value) : value;
+        then();
+      });
+
+    const plots = make("div", make("div.lab-plots", costs.figure, accuracies.figure),
+      keptList, make("div.lab-learn-numbers", make("dl", names.map((name, k) =>
+        make("div", make("dt", name), numbers[k])))));
+    const digitsRead = make("div",
+      make("p.lab-learn-head", "Held-out digits, and how they are read"), tiles.figure);
+    const first = make("div",
+      make("div.lab-row", lab.choice(hidden ? "Weights of the first layer in"
+        : "Templates in", [
+        ["colours", "red for, blue against"], ["greys", "black for, white against"],
+      ], palette, (name) => { palette = name; draw(); })),
+      pictures.figure);
+    root.append(
+      make("div.lab-row", run,
+        button("One step", () => rest({ digits: 1 })),
+        button("One epoch", () => trainUntil(told.epoch + 1)),
+        button("Reset", anew), keeper),
+      hidden ? make("div.lab-row",
+        chosen("Hidden layers", shape, "layers", [0, 1, 2, 3], anew),
+        chosen("Units in each", shape, "units", UNITS, anew),
+        chosen("Activation", shape, "activation", ACTIVATIONS, anew),
+        chosen("First weights", shape, "start", STARTS, anew),
+        chosen("Training digits", shape, "count", [100, 1000, 4000], anew)) : "",
+      make("div.lab-row",
+        steps("Learning rate", "rate"),
+        steps("Batch size", "batch"),
+        chosen("Momentum", options, "momentum", OFFERED.momentum),
+        chosen("Weight decay", options, "decay", OFFERED.decay)),
+      ...(hidden ? [plots, digitsRead, first] : [first, plots]),
+      hidden ? layers.figure : "",
+      hidden ? ownDigits(
+        (text) => { status.textContent = text; }, (add) => rest({ add })) : "",
+      status);
+    await lab.pause();
+    await rest();
+    return {
+      get: () => trace,
+      /* Learn again what was learned; the controls have been answered before. */
+      async set(given) {
+        const keys = Object.keys(options), chosen = { ...options };
+        const good = Array.isArray(given) && given.every((entry) => Array.isArray(entry)
+          && Number.isInteger(entry[0]) && entry[0] <= MOST_STEPS
+          && keys.every((key, k) => OFFERED[key].includes(entry[k + 1])));
+        if (!good || !given.length) return;
+        pictures.figure.ariaBusy = "true";
+        await tell({ reset: network() });
+        status.textContent = "Learning …";
+        for (const [upTo, ...used] of given) {
+          keys.forEach((key, k) => { options[key] = used[k]; });
+          await tell({ digits: Infinity, upTo });
+          draw();
+        }
+        Object.assign(options, chosen);
+        await rest();
+      },
+      code: () => program(network(), options, told.epoch),
+    };
+  }
+
+  /* A pad, loaded when it is wanted, for digits that join those to learn from. */
+  function ownDigits(say, add) {
+    let label = "0";
+    async function open() {
+      fold.ontoggle = null;
+      const { drawingPad, framer } = await lab.load("pad");
+      await lab.style("draw");
+      const framed = await framer();
+      const pad = drawingPad({ described: HELP_ID, digits: [], busy: fold,
+        answer() {} });
+      fold.append(
+        make("p", { id: HELP_ID }, "Draw with mouse, pen or finger, or with the arrow "
+          + "keys and the space bar. What you add is one more digit to learn from, "
+          + "until you leave this page."),
+        make("div.lab-row", pad.element, make("div",
+          lab.choice("It is a", Array.from("0123456789", (digit) => [digit, digit]),
+            label, (digit) => { label = digit; }),
+          make("div.lab-row", button("Add to the training digits", async () => {
+            const question = pad.question();
+            if (!question) return say("The pad is empty: draw a digit first.");
+            try {
+              const levels = await framed(question);
+              pad.clear();
+              add({ levels, label: Number(label) });
+            } catch ({ message }) {
+              say(`The drawing ${message}`);
+            }
+          }), pad.buttons))));
+    }
+    const fold = make("details", make("summary", "Add digits of your own"));
+    fold.ontoggle = open;
+    return fold;
+  }
+
+  /* The same in PyTorch, from other random numbers. */
+  function program({ hidden, activation, start, count }, options, epoch) {
+    const sizes = [784, ...hidden, 10];
+    const layers = sizes.slice(1).map((outputs, k) =>
+      `torch.nn.Linear(${sizes[k]}, ${outputs})`).join(`, torch.nn.${activation}(), `);
+    const fill = { he: "kaiming_normal_(layer.weight, nonlinearity='relu')",
+      small: "normal_(layer.weight, std=0.01)", large: "normal_(layer.weight)",
+      zero: "zeros_(layer.weight)" }[start];
+    const { rate, batch, momentum, decay } = options;
+    const shuffled = `torch.randperm(${count}).split(${batch})`;
+    const answers = "model(to_input(mnist.test.images)).argmax(1).numpy()";
+    return `from mnist_lesson import load_mnist, to_input
+mnist = load_mnist(source="sample", validation=0)
+x, labels = to_input(mnist.train.images), torch.tensor(mnist.train.labels)
+model = torch.nn.Sequential(torch.nn.Flatten(), ${layers})
+for layer in model[1::2]:
+    torch.nn.init.${fill}
+sgd = torch.optim.SGD(model.parameters(), ${rate}, ${momentum}, weight_decay=${decay})
+for rows in [r for _ in range(${epoch}) for r in ${shuffled}]:
+    sgd.zero_grad()
+    F.cross_entropy(model(x[rows]), labels[rows]).backward()
+    sgd.step()
+print((${answers} == mnist.test.labels).mean())`;
+  }
+
+  lab.define("learn", build);
+}

@@ -1,0 +1,241 @@
+/* What one sees of a network while it learns: its curves, its first weights, what its
+   layers do, its answers.
+
+   const { curves, firstWeights, layers, answers } = await lab.load("views"); each makes
+   what stands in the page, `figure`, and what brings it up to date. */
+"use strict";
+
+{
+  const { make, percent } = lab;
+  /* A colour in one number, as a canvas of a little-endian machine has it. */
+  const colour = ([red, green, blue]) =>
+    (0xff000000 | blue << 16 | green << 8 | red) >>> 0;
+
+  /* From the colour that speaks against, by that of 0, to the one that speaks for. */
+  function palette(against, zero, pro) {
+    const table = Uint32Array.from({ length: 511 }, (_, k) => {
+      const share = Math.abs(k - 255) / 255, end = k > 255 ? pro : against;
+      return colour(zero.map((from, c) => Math.round(from + share * (end[c] - from))));
+    });
+    return { table, ends: [against, zero, pro].map((c) => `rgb(${c})`).join(", ") };
+  }
+  const PALETTES = {
+    colours: palette([33, 102, 172], [255, 255, 255], [178, 24, 43]),
+    greys: palette([255, 255, 255], [136, 136, 136], [0, 0, 0]),
+  };
+  const DASHES = { A: "2 3", B: "9 3", C: "9 3 2 3" }; // of runs that are kept
+  const REGIONS = ["top", "middle", "bottom"].flatMap((row) =>
+    ["left", "centre", "right"].map((column) => `${row} ${column}`));
+
+  const tile = (attributes) => make("canvas", { width: 28, height: 28, ...attributes });
+
+  /* Put 28 x 28 colours on a tile. */
+  function paint(canvas, colourOf) {
+    const context = canvas.getContext("2d"), pixels = context.createImageData(28, 28);
+    const whole = new Uint32Array(pixels.data.buffer);
+    for (let i = 0; i < 784; i++) whole[i] = colourOf(i);
+    context.putImageData(pixels, 0, 0);
+  }
+
+  /* A small plot of lines over epochs, of this run and of those kept. `lines` has
+     [name, colour, dashes, which value of a point]; of a kept run the last is drawn. */
+  function curves(title, lines, ticksOf) {
+    const strokes = lines.map(([, colour, dashes]) => ({
+      stroke: `var(--lab-${colour})`, "stroke-width": 2.5, "stroke-dasharray": dashes,
+    }));
+    const kept = make("g", { stroke: "currentcolor", fill: "none" });
+    const paths = strokes.map((stroke) =>
+      make("polyline", { fill: "none", ...stroke }));
+    const legend = lines.map(([name], k) =>
+      make("g", { transform: `translate(${46 + 128 * k} 12)` },
+        make("line", { x2: 20, ...strokes[k] }), make("text", { x: 24, y: 4 }, name)));
+    const box = { left: 46, right: 290, top: 26, bottom: 142, name: "epochs" };
+    const { drawing, scale, points } = lab.plot(box, kept, ...paths, ...legend);
+    function draw(measured, label, runs) {
+      const last = Math.max(...[measured, ...runs.map((run) => run.points)].map(
+        (all) => all.at(-1).time));
+      const span = 5 * Math.max(1, Math.ceil(last / 5));
+      const ticks = ticksOf([...measured, ...runs.flatMap((run) => run.points)]);
+      scale([0, span], [[0, "0"], [span, String(span)]], [0, ticks.at(-1)[0]], ticks);
+      const path = (all, name) => points(all.filter((point) => point[name] !== null)
+        .map((point) => [point.time, point[name]]));
+      lines.forEach(([, , , name], k) =>
+        paths[k].setAttribute("points", path(measured, name)));
+      kept.replaceChildren(...runs.flatMap((run) => {
+        const line = path(run.points, lines.at(-1)[3]);
+        const [x, y] = line.split(" ").at(-1).split(",").map(Number);
+        const at = { x: Math.min(x + 2, 282), y: y - 3, stroke: "none" };
+        return [make("text", at, run.name),
+          make("polyline", { points: line, "stroke-dasharray": DASHES[run.name] })];
+      }));
+      drawing.setAttribute("aria-label", `${title}. ${label}`);
+    }
+    return { figure: drawing, draw };
+  }
+
+  /* A round number above all costs, in halves. */
+  function costTicks(points) {
+    const costs = points.flatMap(({ cost, training }) => [cost, training]);
+    const highest = Math.max(2.5, ...costs);
+    const units = [1, 10, 100, 1000].flatMap((ten) => [ten / 2, ten, 2 * ten, 5 * ten]);
+    const unit = units.find((n) => 6 * n >= highest) ?? highest / 5;
+    const text = (cost) => (cost < 1e6 ? String(cost) : cost.toExponential(0));
+    return Array.from({ length: Math.ceil(highest / unit) + 1 },
+      (_, k) => [k * unit, text(k * unit)]);
+  }
+
+  /* What a template asks for, in nine regions: a picture's worth in a sentence. */
+  function words(digit, weight) {
+    const sums = new Float64Array(9);
+    for (let row = 0; row < 20; row++) {
+      for (let column = 0; column < 20; column++) {
+        // The outermost four pixels are paper in nearly every digit.
+        sums[3 * Math.floor(3 * row / 20) + Math.floor(3 * column / 20)] +=
+          weight(28 * (row + 4) + column + 4);
+      }
+    }
+    const best = REGIONS[sums.indexOf(Math.max(...sums))];
+    const worst = REGIONS[sums.indexOf(Math.min(...sums))];
+    return best === worst ? `Template of ${digit}: all weights are 0.`
+      : `Template of ${digit}: ink at the ${best} speaks most for it, `
+        + `ink at the ${worst} most against it.`;
+  }
+
+  /* The weights of the first layer, a picture for each unit; all share one scale. */
+  function firstWeights() {
+    const grid = make("div"), scale = make("p.lab-learn-scale");
+    let tiles = [];
+
+    function lay(units, named) {
+      tiles = Array.from({ length: units }, () => tile({ role: named ? "img" : null }));
+      const many = { role: "img", "aria-label": `The weights of ${units} units` };
+      grid.replaceChildren(make("div.lab-tiles", named ? {} : many, tiles.map(
+        (canvas, k) => make("div", canvas,
+          named ? make("span", { "aria-hidden": "true" }, String(k)) : ""))));
+      grid.firstChild.classList.toggle("lab-tiles-many", units > 10);
+    }
+
+    /* The weight from pixel i to unit k is weights[units * i + k]. */
+    function draw(weights, named, colours) {
+      const units = weights.length / 784, { table, ends } = PALETTES[colours];
+      if (tiles.length !== units || named !== tiles[0].hasAttribute("role")) {
+        lay(units, named);
+      }
+      const limit = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+      tiles.forEach((canvas, k) => paint(canvas, (i) =>
+        table[255 + Math.round(255 * weights[units * i + k] / (limit || 1))]));
+      const size = limit < 10 && limit > 0 ? limit.toPrecision(2) : limit.toFixed(0);
+      const style = `background: linear-gradient(90deg, ${ends})`;
+      scale.replaceChildren(
+        make("span", `against: ${limit ? "−" : ""}${size}`),
+        make("span.lab-learn-bar", { style }),
+        make("span", `for: ${limit ? "+" : ""}${size}`));
+    }
+
+    return {
+      figure: make("div", grid, scale),
+      draw,
+      describe: (weights, named) => named && tiles.forEach((canvas, digit) =>
+        canvas.setAttribute("aria-label",
+          words(digit, (i) => weights[10 * i + digit]))),
+    };
+  }
+
+  /* A histogram, its ends named below. */
+  function bars(name) {
+    const shape = make("polyline", { fill: "var(--lab-blue)" });
+    const box = { left: 14, right: 286, top: 8, bottom: 58, name };
+    const { drawing, scale, points } = lab.plot(box, shape);
+    function update(shares, ticks, label) {
+      const ends = [ticks[0][0], ticks.at(-1)[0]];
+      scale(ends, ticks, [0, 1], [[0, ""]]);
+      const most = Math.max(...shares) || 1, step = (ends[1] - ends[0]) / shares.length;
+      const corners = Array.from(shares).flatMap((share, k) => [k, k + 1].map((at) =>
+        [ends[0] + step * at, share / most]));
+      shape.setAttribute("points",
+        points([[ends[0], 0], ...corners, [ends[1], 0]]));
+      drawing.setAttribute("aria-label", label);
+    }
+    return { drawing, update };
+  }
+
+  const short = (number) => String(Number(number.toPrecision(2))).replace("-", "−");
+  const DECADES = [[-8, "10⁻⁸"], [-6, "10⁻⁶"], [-4, "10⁻⁴"], [-2, "0.01"], [0, "1"],
+    [1, ""]];
+
+  /* For each layer: what its units put out, and the gradient of its weights. */
+  function layers() {
+    const figure = make("div");
+    let rows = [];
+
+    function lay(count) {
+      rows = Array.from({ length: count }, (_, k) => {
+        const last = k === count - 1, head = make("p.lab-learn-head");
+        const [outputs, gradient] = [
+          last ? null : bars("outputs (without zeros)"),
+          bars("size of the gradient of each weight (without zeros)")];
+        const text = make("p");
+        return { head, outputs, gradient, text, last };
+      });
+      figure.replaceChildren(...rows.flatMap(({ head, outputs, gradient, text }) => [
+        head, make("div.lab-plots", outputs?.drawing ?? text, gradient.drawing),
+        outputs ? text : ""]));
+    }
+
+    function draw(all, activation) {
+      if (rows.length !== all.length) lay(all.length);
+      rows.forEach(({ head, outputs, gradient, text, last }, k) => {
+        const layer = all[k], { units, low, high } = layer;
+        const name = last ? "Scores" : `Hidden layer ${k + 1}`;
+        head.textContent = `${name}: ${units} ${last ? "sums" : "units"}`;
+        const middle = low < 0 && high > 0 ? [[0, "0"]] : [];
+        const ticks = [[low, short(low)], ...middle, [high, short(high)]];
+        outputs?.update(layer.outputs, ticks,
+          `${name}: outputs from ${short(low)} to ${short(high)}`);
+        const most = layer.gradient.indexOf(Math.max(...layer.gradient));
+        gradient.update(layer.gradient, DECADES, `${name}: sizes of the gradient, most `
+          + `of them about 10 to the power of ${Math.round(most / 4 - 8)}`);
+        text.textContent = last
+          ? "The gradient is the error, probability minus truth, times what came in."
+          : told(layer, activation);
+      });
+    }
+
+    function told({ units, flat, dead }, activation) {
+      if (activation === "Identity") return "No function, so none of it is flat.";
+      const flatly = activation === "ReLU" ? "0" : "where the function is flat";
+      return `${percent(flat, 0)} of the outputs are ${flatly}. ${dead
+        ? `Of ${units} units, ${dead} ${dead === 1 ? "is dead: it is" : "are dead: they are"
+        } so for all 200 training digits looked at, and can't learn.`
+        : "No unit is so for all 200 training digits looked at: none is dead."}`;
+    }
+
+    return { figure, draw };
+  }
+
+  /* Digits, with what the network says of each. */
+  function answers() {
+    const figure = make("div.lab-tiles");
+    let known = [];
+    function draw(all) {
+      if (known.length !== all.length) {
+        known = all.map(({ levels }) => {
+          const canvas = tile({ role: "img" });
+          const texts = [make("span"), make("span")];
+          paint(canvas, (i) => colour(Array(3).fill(255 - levels[i])));
+          return { canvas, texts, whole: make("div", canvas, texts) };
+        });
+        figure.replaceChildren(...known.map(({ whole }) => whole));
+      }
+      all.forEach(({ label, digit, share }, n) => {
+        const { canvas, texts } = known[n];
+        texts[0].textContent = `${digit} ${label === digit ? "✓" : "✗"}`;
+        texts[1].textContent = percent(share, 0);
+        canvas.setAttribute("aria-label", `A ${label}, read as ${digit}`);
+      });
+    }
+    return { figure, draw };
+  }
+
+  lab.define("views", { curves, costTicks, firstWeights, layers, answers });
+}
