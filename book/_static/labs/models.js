@@ -142,9 +142,15 @@ lab.recipe(function models(weights, { softmax, bytes }) {
     });
   }
 
+  /* A layer's numbers, as they are stored: 8-bit whole numbers of a step, or halves. */
+  const numbers = (stored) => (stored.step
+    ? Float32Array.from(new Int8Array(bytes(stored.whole).buffer),
+      (whole) => whole * stored.step)
+    : halves(stored));
+
   function network({ layers, ...about }) {
     const full = layers.map(({ weight = "", bias = "", ...settings }) =>
-      ({ ...settings, weight: halves(weight), bias: halves(bias) }));
+      ({ ...settings, weight: numbers(weight), bias: numbers(bias) }));
     const built = full.map((layer) => LAYERS[layer.kind](layer));
     const outputs = (image) => {
       let x = stack(1, 28, image);
