@@ -105,8 +105,10 @@
   /* The worker; without the models, each question is answered with a sentence. */
   async function reading() {
     try {
-      const parts = await Promise.all(["framing", "models"].map(lab.fetchPart));
-      return lab.offload(read, ...parts, lab.maths);
+      // The weights take longest: they are asked for before models.js is here to ask.
+      const [framing, models] =
+        await Promise.all(["framing", "models", "weights"].map(lab.fetchPart));
+      return lab.offload(read, framing, models, lab.maths);
     } catch ({ message }) {
       return () => Promise.reject(new Error(
         `cannot be read: the models did not arrive (${message}); reload the page.`));
