@@ -146,5 +146,5 @@ def test_the_examples_are_two_of_each_digit(trained):
 
 
 def test_the_files_are_small():
-    assert WEIGHTS.stat().st_size <= 700_000
+    assert WEIGHTS.stat().st_size <= 250_000
     assert EXAMPLES.stat().st_size <= 25_000
