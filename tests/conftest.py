@@ -18,7 +18,6 @@ PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
 <body><div style="height: {above}px"></div>
 <div data-lab="{name}">A figure.</div><div style="height: {below}px"></div></body>
 """
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(scope="session")
@@ -111,23 +110,15 @@ def book(checkout, program):
 @pytest.fixture(scope="session")
 def browser():
     """Start Chromium, Chrome or Edge, without a window."""
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import sync_playwright
 
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    # Where no command starts them, on Windows and Macs, Playwright knows their folders.
-    ways = [{"channel": "chrome"}, {"channel": "msedge"}]
+    from tools.paper import start
+
     with sync_playwright() as playwright:
-        for way in [{"executable_path": path}] if path else ways:
-            try:
-                browser = playwright.chromium.launch(**way, args=["--no-sandbox"])
-            except Error as error:
-                if "is not found at" not in str(error):
-                    raise
-                continue
-            yield browser
-            browser.close()
-            return
-    pytest.skip("no browser is installed: neither Chromium nor Chrome nor Edge")
+        if not (browser := start(playwright)):
+            pytest.skip("no browser is installed: neither Chromium nor Chrome nor Edge")
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from math_core import LatexError, LatexToMathML
 from math_font import write_font
 from path import show_path
 from PIL import Image
+from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -275,6 +276,15 @@ def set_addresses(app, config):
     config.ogp_social_cards["site_url"] = host + path
 
 
+def want_files(app):
+    """Turn builders away that give pages other names than links and pictures expect."""
+    if app.builder.format == "html" and app.builder.name != "html":
+        raise ExtensionError(
+            f"the book cannot be built as {app.builder.name}: its pages are files, and "
+            "name each other as such; build it as html, or print it with make pdf"
+        )
+
+
 def ask_about_doi(app, uri):
     """Ask doi.org whether it knows a DOI; many publishers turn programs away."""
     if uri.startswith("https://doi.org/"):
@@ -286,6 +296,7 @@ def setup(app):
     """Register all with Sphinx."""
     app.connect("linkcheck-process-uri", ask_about_doi)
     app.connect("config-inited", set_addresses)
+    app.connect("builder-inited", want_files)
     # Its own descriptions stop in the middle of a word or a formula.
     sphinxext.opengraph.get_description = describe
     app.connect("build-finished", finish)
