@@ -17,7 +17,8 @@ $(error no chapter is called $(CHAPTER); there are \
 endif
 endif
 
-.PHONY: help book test notebooks rehearse execute results bench soak serve links adopt clean
+.PHONY: help book test notebooks rehearse execute results bench soak serve links \
+	bundle student pdf adopt clean
 
 help:
 	@echo "make book       build the book"
@@ -32,6 +33,9 @@ help:
 	@echo "make soak       break things on purpose: kill, damage, repeat (ARGS=--short: a few)"
 	@echo "make serve      build the book and serve it on http://localhost:8000"
 	@echo "make links      ask every address that the book links to whether it is there"
+	@echo "make bundle     pack the book, the notebooks and the package for a school offline"
+	@echo "make student    write the notebooks without their solutions"
+	@echo "make pdf        print the whole book as one PDF"
 	@echo "make adopt      give the course the address of your copy: REPO=account/name"
 	@echo "make clean      remove what was built, and the virtual environment"
 
@@ -73,6 +77,15 @@ serve: book
 
 links: $(INSTALLED)
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
+
+bundle: book
+	$(BIN)/python -m tools.bundle
+
+student: $(INSTALLED)
+	$(BIN)/python -m tools.student
+
+pdf: book
+	$(BIN)/python -m tools.paper
 
 # Needs no environment: this is a copy's first step.
 adopt:
