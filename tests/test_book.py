@@ -155,6 +155,18 @@ def test_everything_of_the_source_chapter_has_its_place():
         assert re.search(rf"^##? {re.escape(heading)}$", text, re.M), (heading, file)
 
 
+def test_the_page_for_teachers_has_every_chapter_in_its_table_and_in_its_list():
+    page = (ROOT / "book" / "teachers.md").read_text("utf-8")
+    titles = [chapter.title for chapter in chapters.chapters()]
+    assert re.findall(r"^\| (.+?) \| \d+ min \| \d+ min \|$", page, re.M) == titles
+    entries = re.findall(r"^- \*\*\[(.+?)\]\((.+?)\)\*\*.+", page, re.M)
+    assert entries == [(c.title, f"../{c.file}") for c in chapters.chapters()]
+    for line in re.findall(r"^- \*\*.+", page, re.M):
+        # Each misconception has the place that mends it.
+        assert line.count("*“") == line.count("”*") == line.count(".ipynb#") > 0
+    assert len(page.split()) <= 1_200
+
+
 MODELS = (SoftmaxRegression, MultilayerPerceptron, LeNet, LeNet5)
 
 
