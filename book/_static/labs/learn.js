@@ -162,17 +162,26 @@
       trace.push([told.steps, ...used]);
     }
 
+    let turn = 0; // of the reader; what an address asks for stops at the next
+    let waiting = 0; // for the worker, apart from a run
+    const mark = () => {
+      pictures.figure.ariaBusy = String(waiting > 0 || motion.running);
+    };
+
     /* What is said and described only when training rests, not in each frame. */
     async function rest(message = {}) {
+      turn += 1;
       motion.stop();
       run.textContent = "Run";
-      pictures.figure.ariaBusy = "true";
+      waiting += 1;
+      mark();
       await tell({ measure: true, ...message });
+      waiting -= 1;
+      mark();
       if (motion.running) return; // goes on already
       draw();
       pictures.describe(told.weights, named());
       status.textContent = sentence();
-      pictures.figure.ariaBusy = "false";
     }
 
     /* Where motion is not wanted, the pictures change only when training rests. */
@@ -190,11 +199,12 @@
     });
 
     function trainUntil(epoch) {
+      turn += 1;
       until = epoch;
-      pictures.figure.ariaBusy = "true";
       run.textContent = "Pause";
       status.textContent = "Learning …";
       motion.start();
+      mark();
     }
 
     /* What a run is called: what was chosen for it. */
@@ -287,16 +297,19 @@
           && Number.isInteger(entry[0]) && entry[0] <= MOST_STEPS
           && keys.every((key, k) => OFFERED[key].includes(entry[k + 1])));
         if (!good || !given.length) return;
-        pictures.figure.ariaBusy = "true";
-        await tell({ reset: network() });
+        const mine = ++turn;
+        waiting += 1;
+        mark();
         status.textContent = "Learning …";
+        await tell({ reset: network() });
         for (const [upTo, ...used] of given) {
+          if (mine !== turn) break;
           keys.forEach((key, k) => { options[key] = used[k]; });
           await tell({ digits: Infinity, upTo });
-          draw();
         }
         Object.assign(options, chosen);
-        await rest();
+        waiting -= 1;
+        if (mine === turn) await rest();
       },
       code: () => program(network(), options, told.epoch),
     };
