@@ -46,7 +46,14 @@ AT_2 = (30 + 262 * 8 / 12) / 300  # of the plot's width
 USES = {
     "draw": (PAD, 0.5, "LeNet reads 1", PAD, ONE, "Pen up"),
     "softmax": ("One step", None, "After 1 step", "One step", [" "], "After 2 steps"),
-    "perceptron": ("One step", None, "After 1 step", "One step", [" "], "After 2 steps"),
+    "perceptron": (
+        "One step",
+        None,
+        "After 1 step",
+        "One step",
+        [" "],
+        "After 2 steps",
+    ),
     "scores": ("All equal", None, "probability 0.10", "Sure of 3", [" "], "3 is the"),
     "activations": (".lab svg", AT_2, "f(2.0)", "[type=range]", [RIGHT], "f(2.1)"),
     "lenet": (PAD, 0.5, "reads 1", ".lab-lenet-zoom canvas", [Keys.DOWN], "row 1"),

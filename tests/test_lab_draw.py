@@ -37,6 +37,7 @@ class Pad:
 
     def draw(self, strokes):
         """Draw with the mouse; strokes are in the pad's own 280 pixels."""
+        self.canvas.scroll_into_view_if_needed()
         box = self.canvas.bounding_box()
         scale, mouse = box["width"] / 280, self.page.mouse
         for (x, y), *others in strokes:

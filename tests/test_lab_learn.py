@@ -113,7 +113,9 @@ def test_a_hundred_steps_are_those_of_sgd(lab, digits, hidden, activation, optio
                 assert np.allclose(numbers, expected, **near)
     with torch.no_grad():
         logits = model(test_inputs)
-    assert held["cost"] == pytest.approx(F.cross_entropy(logits, test_labels).item(), 1e-3)
+    assert held["cost"] == pytest.approx(
+        F.cross_entropy(logits, test_labels).item(), 1e-3
+    )
     assert abs(held["right"] - (logits.argmax(1) == test_labels).sum()) <= 1
 
 
@@ -214,7 +216,7 @@ def learner(lab):
 
         @property
         def said(self):
-            return self.page.locator(".lab > .lab-status").inner_text()
+            return self.page.locator(".lab > .lab-status").first.inner_text()
 
     return Learner()
 
@@ -234,7 +236,7 @@ def test_a_small_network_reads_ninety_percent_and_shows_how(learner):
     assert len(labels) == 10
     right = sum(number(label.split(",")[0]) == number(label) for label in labels)
     assert right == page.inner_text(".lab-tiles:not(.lab-tiles-many)").count("✓") >= 8
-    assert "% of the outputs are 0. No unit is so" in page.inner_text(".lab")
+    assert "% of the outputs are 0. No unit is dead" in page.inner_text(".lab")
     learner.choose(hidden_layers="3")
     assert "784–64–64–64–10" in learner.said and shown(page, "steps") == 0
     assert page.get_by_role("img", name="outputs from").count() == 3
@@ -247,7 +249,8 @@ def test_dead_units_are_counted(learner):
     dead = number(re.search(r"([\d,]+) units are dead", learner.said)[0])
     assert 10 < dead < 64
     words = learner.page.inner_text(".lab")
-    assert f"Of 64 units, {dead:.0f} are dead: they are so for all 200" in words
+    assert f"{dead:.0f} of 64 units are dead: so for each of the 200" in words
+    assert learner.page.locator(".lab-learn-dead").count() == dead
 
 
 def test_what_goes_wrong_is_said(learner):
@@ -281,9 +284,10 @@ def test_curves_are_kept_and_removed(learner):
     points = curve.get_attribute("points")
     for _ in range(4):
         press(page, "Keep this curve")
+    assert learner.said == "Three curves are kept: remove one first."
     kept = page.locator(".lab-learn-kept li").all_inner_texts()
-    assert [text[0] for text in kept] == ["B", "C", "A"]  # the oldest made room
-    assert "A: 64 ReLU, rate 0.03, batch 32 (" in kept[-1]
+    assert [text[0] for text in kept] == ["A", "B", "C"]
+    assert "A: 64 ReLU, rate 0.03, batch 32 (" in kept[0]
     lines = page.locator("g[stroke=currentcolor] polyline")
     assert {line.get_attribute("points") for line in lines.all()[:3]} == {points}
     assert len({line.get_attribute("stroke-dasharray") for line in lines.all()}) == 3
@@ -300,11 +304,14 @@ def test_a_digit_of_ones_own_is_learned_from_too(learner):
     page.get_by_text("Add digits of your own").click()
     add = page.get_by_role("button", name="Add to the training digits")
     add.click()
-    assert learner.said == "The pad is empty: draw a digit first."
+    says(page, "The pad is empty: draw a digit first.")
     Pad(page).draw([[(140, 60), (140, 220)]])
+    add.click()
+    says(page, "Choose which digit it is.")
     page.get_by_label("It is a").select_option("1")
     add.click()
-    page.get_by_role("img", name="A 1, read as").nth(1).wait_for()
+    says(page, "Added as a 1. It is read as")
+    assert page.get_by_role("img", name="A 1, read as").count() == 2
     assert "4,001 digits to learn from" in learner.said
     press(page, "One step")
     learner.rest()
@@ -321,3 +328,27 @@ def test_the_program_learns_as_well(learner):
     torch.manual_seed(0)
     accuracy = 100 * float(run(program))
     assert abs(accuracy - shown(learner.page, "held-out accuracy")) < 4
+
+
+def test_a_link_repeats_a_run_with_pauses_and_digits_of_ones_own(learner, browser):
+    page = learner.page
+    learner.choose(training_digits="1000")
+    learner.learn()
+    page.get_by_text("Add digits of your own").click()
+    Pad(page).draw([[(140, 60), (140, 220)]])
+    page.get_by_label("It is a").select_option("1")
+    page.get_by_role("button", name="Add to the training digits").click()
+    says(page, "Added as a 1")
+    press(page, "One step")
+    learner.rest()
+    learner.learn()
+    numbers = page.inner_text("dl")
+    press(page, "Copy link")
+    page.wait_for_function("location.hash")
+    other = browser.new_page()
+    other.goto(page.url)
+    same = "(said) => document.querySelector('dl')?.innerText === said"
+    other.wait_for_function(same, arg=numbers)
+    other.get_by_text("Add digits of your own").click()
+    other.get_by_role("img", name="A 1, read as").nth(1).wait_for()
+    other.close()

@@ -7,6 +7,7 @@
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
   const MOST_STEPS = 200_000; // that an address may ask for
   const STRETCH = 30; // epochs after which a run pauses by itself
+  const RUN = `Run ${STRETCH} epochs`;
   const KEPT = ["A", "B", "C"]; // names of the curves that stay
   const OFFERED = { // for each step
     rate: [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1],
@@ -19,7 +20,7 @@
     ["Identity", "none"]];
   const STARTS = [["he", "random, by He's rule"], ["small", "random, small (0.01)"],
     ["large", "random, large (1)"], ["zero", "all zero"]];
-  const HELP_ID = "lab-learn-help";
+  const SHOWN = 10; // held-out digits; the reader's own follow
 
   /* What the worker does. It begins anew, gets one more digit, or learns: from so many
      digits, at most up to an epoch or a step; then it tells how far it has come. */
@@ -75,8 +76,8 @@
 
   /* With `hidden`, the reader chooses the layers and sees into them. */
   async function build(root, { hidden }) {
-    const [digits, training, views] = await Promise.all(
-      [...["digits", "training"].map(lab.fetchPart), lab.load("views")]);
+    const [digits, training, views, { ownDigits }] = await Promise.all([
+      ...["digits", "training"].map(lab.fetchPart), ...["views", "own"].map(lab.load)]);
     const state = lab.recipe(() => ({})); // the worker's memory
     const ask = lab.offload(learn, training, digits, state);
 
@@ -85,12 +86,14 @@
     const options = { rate: hidden ? 0.03 : 0.01, batch: 32, momentum: 0, decay: 0 };
     const network = () => ({ hidden: Array(shape.layers).fill(shape.units),
       activation: shape.activation, start: shape.start, count: shape.count });
-    let palette = "colours", until = 0, told = await ask({ reset: network() });
-    let trace = []; // [up to which step, options …], to do it again
+    let palette = "colours", until = 0, told = await ask({ reset: network()});
+    // [up to which step, options …], and digits that were added, to do it again
+    let trace = [];
+    const adopted = []; // those digits
     const kept = []; // earlier runs
 
-    const pictures = views.firstWeights(), tiles = views.answers();
-    const layers = views.layers();
+    const pictures = views.firstWeights(), layers = views.layers();
+    const [tiles, own] = [0, 0].map(views.answers);
     await lab.pause();
     const costs = views.curves("Cost over epochs", [
       ["training cost", "blue", null, "training"],
@@ -119,8 +122,11 @@
     function draw() {
       const { points, weights, time, steps } = told, last = points.at(-1);
       write([time.toFixed(2), thousands(steps)], 0);
-      pictures.draw(weights, named(), palette);
-      if (hidden) tiles.draw(told.answers);
+      pictures.draw(weights, named(), palette, told.layers[0].dead);
+      if (hidden) {
+        tiles.draw(told.answers.slice(0, SHOWN));
+        own.draw(told.answers.slice(SHOWN));
+      }
       if (shown === last.steps && steps) return;
       shown = last.steps;
       const begun = last.training !== null;
@@ -143,10 +149,14 @@
         return `${hidden ? `A network of ${sizes}, with its first weights.`
           : "All weights are 0."} ${total} digits to learn from, ${held} held out.`;
       }
-      const dead = all.reduce((sum, layer) => sum + layer.dead, 0);
+      const dead = all.reduce((sum, layer) => sum + layer.dead.length, 0);
+      const lowest = points.reduce((low, one) => (one.cost < low.cost ? one : low));
       return `After ${counted(steps, "step")}, ${counted(epoch, "complete epoch")}: `
         + `${right} of ${held} held-out digits are read right, ${percent(accuracy)}; `
-        + `the cost on them is ${nats(cost)} nats.`
+        + `the cost on them is ${nats(cost)} nats`
+        + (lowest.cost < cost && lowest.time >= 1
+          ? `; at its lowest, after ${lowest.time.toFixed(1)} epochs, it was `
+            + `${nats(lowest.cost)}.` : ".")
         + (cost > 2 * Math.log(10) ? " That is far worse than guessing: the learning "
           + "rate is too high." : "")
         + (dead ? ` ${counted(dead, "unit")} ${dead === 1 ? "is" : "are"} dead.` : "");
@@ -155,10 +165,15 @@
     async function tell(message) {
       const used = Object.values(options);
       told = await ask({ options, ...message });
-      if (message.reset) trace = [];
-      const [done = 0, ...last] = trace.at(-1) ?? [];
+      if (message.reset) trace = [...adopted];
+      if (message.add) {
+        const { levels, label } = message.add;
+        trace.push({ levels, label });
+        adopted.push(trace.at(-1));
+      }
+      const [done = 0, ...last] = trace.findLast(Array.isArray) ?? [];
       if (told.steps === done) return;
-      if (String(last) === String(used)) trace.pop();
+      if (String(last) === String(used) && Array.isArray(trace.at(-1))) trace.pop();
       trace.push([told.steps, ...used]);
     }
 
@@ -172,7 +187,7 @@
     async function rest(message = {}) {
       turn += 1;
       motion.stop();
-      run.textContent = "Run";
+      run.textContent = RUN;
       waiting += 1;
       mark();
       await tell({ measure: true, ...message });
@@ -230,7 +245,10 @@
         }, { "aria-label": `Remove ${one.name}` }))));
     }
     const keeper = button("Keep this curve", () => {
-      if (kept.length === KEPT.length) kept.shift();
+      if (kept.length === KEPT.length) {
+        status.textContent = "Three curves are kept: remove one first.";
+        return;
+      }
       const name = KEPT.find((free) => kept.every((one) => one.name !== free));
       kept.push({ name, about: about(), points: told.points });
       showKept();
@@ -238,13 +256,24 @@
       status.textContent = `Kept as ${name}: its held-out curves stay in both plots.`;
     });
 
-    const anew = () => rest({ reset: network() });
-    const run = button("Run", () =>
+    const anew = () => {
+      told = { ...told, epoch: 0 }; // from which a run's end is counted
+      return rest({ reset: network() });
+    };
+    const run = button(RUN, () =>
       motion.running ? rest() : trainUntil(told.epoch + STRETCH));
+    /* What holds from the next step on. */
+    function change(key, value) {
+      options[key] = value;
+      if (told.steps) {
+        status.say("This holds from the next step on. To compare with what was before, "
+          + "keep the curve, and reset.");
+      }
+    }
     const steps = (text, key) => slider(text, {
       min: 0, max: OFFERED[key].length - 1, step: 1,
       value: OFFERED[key].indexOf(options[key]), show: (k) => String(OFFERED[key][k]),
-    }, (k) => { options[key] = OFFERED[key][k]; });
+    }, (k) => change(key, OFFERED[key][k]));
     /* A list to choose from; what it changes in `where` may call for a new start. */
     const option = (value) => (Array.isArray(value) ? value
       : [String(value), value < 1 ? String(value) : thousands(value)]);
@@ -260,8 +289,8 @@
     const digitsRead = make("div",
       make("p.lab-learn-head", "Held-out digits, and how they are read"), tiles.figure);
     const first = make("div",
-      make("div.lab-row", lab.choice(hidden ? "Weights of the first layer in"
-        : "Templates in", [
+      make("div.lab-row", lab.choice(hidden ? "First layer's weights"
+        : "Templates", [
         ["colours", "red for, blue against"], ["greys", "black for, white against"],
       ], palette, (name) => { palette = name; draw(); })),
       pictures.figure);
@@ -270,22 +299,26 @@
         button("One step", () => rest({ digits: 1 })),
         button("One epoch", () => trainUntil(told.epoch + 1)),
         button("Reset", anew), keeper),
-      hidden ? make("div.lab-row",
+      status,
+      hidden ? make("div.lab-row", make("strong", "A new network:"),
         chosen("Hidden layers", shape, "layers", [0, 1, 2, 3], anew),
         chosen("Units in each", shape, "units", UNITS, anew),
         chosen("Activation", shape, "activation", ACTIVATIONS, anew),
         chosen("First weights", shape, "start", STARTS, anew),
         chosen("Training digits", shape, "count", [100, 1000, 4000], anew)) : "",
-      make("div.lab-row",
+      make("div.lab-row", hidden ? make("strong", "Each step:") : "",
         steps("Learning rate", "rate"),
         steps("Batch size", "batch"),
         chosen("Momentum", options, "momentum", OFFERED.momentum),
         chosen("Weight decay", options, "decay", OFFERED.decay)),
       ...(hidden ? [plots, digitsRead, first] : [first, plots]),
       hidden ? layers.figure : "",
-      hidden ? ownDigits(
-        (text) => { status.textContent = text; }, (add) => rest({ add })) : "",
-      status);
+      hidden ? ownDigits(own.figure, async (add) => {
+        await rest({ add });
+        const { digit, share } = told.answers.at(-1);
+        return `Added as a ${add.label}. It is read as ${digit} `
+          + `(${percent(share, 0)}); train on, and see.`;
+      }) : "");
     await lab.pause();
     await rest();
     return {
@@ -293,17 +326,26 @@
       /* Learn again what was learned; the controls have been answered before. */
       async set(given) {
         const keys = Object.keys(options), chosen = { ...options };
-        const good = Array.isArray(given) && given.every((entry) => Array.isArray(entry)
-          && Number.isInteger(entry[0]) && entry[0] <= MOST_STEPS
-          && keys.every((key, k) => OFFERED[key].includes(entry[k + 1])));
+        const byte = (n) => Number.isInteger(n) && n >= 0 && n <= 255;
+        const good = Array.isArray(given) && given.every((entry) => (
+          Array.isArray(entry) ? Number.isInteger(entry[0]) && entry[0] <= MOST_STEPS
+            && keys.every((key, k) => OFFERED[key].includes(entry[k + 1]))
+          : entry?.levels?.length === 784 && entry.levels.every(byte)
+            && byte(entry.label) && entry.label < 10));
         if (!good || !given.length) return;
         const mine = ++turn;
         waiting += 1;
         mark();
         status.textContent = "Learning …";
         await tell({ reset: network() });
-        for (const [upTo, ...used] of given) {
+        for (const entry of given) {
           if (mine !== turn) break;
+          if (!Array.isArray(entry)) {
+            const levels = Uint8Array.from(entry.levels);
+            await tell({ add: { ...entry, levels } });
+            continue;
+          }
+          const [upTo, ...used] = entry;
           keys.forEach((key, k) => { options[key] = used[k]; });
           await tell({ digits: Infinity, upTo });
         }
@@ -313,40 +355,6 @@
       },
       code: () => program(network(), options, told.epoch),
     };
-  }
-
-  /* A pad, loaded when it is wanted, for digits that join those to learn from. */
-  function ownDigits(say, add) {
-    let label = "0";
-    async function open() {
-      fold.ontoggle = null;
-      const { drawingPad, framer } = await lab.load("pad");
-      await lab.style("draw");
-      const framed = await framer();
-      const pad = drawingPad({ described: HELP_ID, digits: [], busy: fold,
-        answer() {} });
-      fold.append(
-        make("p", { id: HELP_ID }, "Draw with mouse, pen or finger, or with the arrow "
-          + "keys and the space bar. What you add is one more digit to learn from, "
-          + "until you leave this page."),
-        make("div.lab-row", pad.element, make("div",
-          lab.choice("It is a", Array.from("0123456789", (digit) => [digit, digit]),
-            label, (digit) => { label = digit; }),
-          make("div.lab-row", button("Add to the training digits", async () => {
-            const question = pad.question();
-            if (!question) return say("The pad is empty: draw a digit first.");
-            try {
-              const levels = await framed(question);
-              pad.clear();
-              add({ levels, label: Number(label) });
-            } catch ({ message }) {
-              say(`The drawing ${message}`);
-            }
-          }), pad.buttons))));
-    }
-    const fold = make("details", make("summary", "Add digits of your own"));
-    fold.ontoggle = open;
-    return fold;
   }
 
   /* The same in PyTorch, from other random numbers. */

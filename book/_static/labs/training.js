@@ -5,7 +5,7 @@
 "use strict";
 
 lab.define("training", lab.recipe(function training({ toInput, logSumExp, softmax }) {
-  const INTERVAL = 1000; // digits learned from between two points of the curves
+  const INTERVAL = 1000; // digits from one point of the curves to the next; or an epoch
   const LOOKED_AT = 200; // digits, for the histograms
   const [PAPER, INK] = toInput([0, 255]);
 
@@ -234,7 +234,9 @@ lab.define("training", lab.recipe(function training({ toInput, logSumExp, softma
         return {
           units, outputs: histogram(outputs, low, high), low, high,
           gradient: histogram(logs, -8, 1), flat: flat / rows.length / units,
-          dead: k < layers.length - 1 ? units - awake.size : 0,
+          digits: rows.length,
+          dead: k < layers.length - 1
+            ? [...Array(units).keys()].filter((j) => !awake.has(j)) : [],
         };
       });
     }
@@ -275,6 +277,10 @@ lab.define("training", lab.recipe(function training({ toInput, logSumExp, softma
       return epoch + (order.length && seen % order.length / order.length);
     }
 
+    get interval() {
+      return Math.min(INTERVAL, this.train.labels.length);
+    }
+
     step({ batch, ...options }) {
       const { train, since } = this;
       if (this.seen === this.order.length) {
@@ -292,20 +298,23 @@ lab.define("training", lab.recipe(function training({ toInput, logSumExp, softma
       this.seen += rows.length;
       this.steps += 1;
       if (this.seen === this.order.length) this.epoch += 1;
-      if (since.digits >= INTERVAL) this.record();
+      if (since.digits >= this.interval) this.record();
     }
 
-    /* Measure on the held-out digits, and note how the batches since went. */
+    /* Measure on the held-out digits, and note how the batches since went. What is
+       measured in between, when a run rests, makes room for the next. */
     record() {
       const { time, steps, points, since, network } = this;
       if (points.at(-1)?.steps === steps) return;
+      if (points.at(-1)?.between) points.pop();
       const { cost, right, accuracy } = network.evaluate(this.held);
       this.diverged = !Number.isFinite(cost);
       if (this.diverged) return;
       const mean = (sum) => (since.digits ? sum / since.digits : null);
+      const between = steps > 0 && since.digits < this.interval;
       points.push({ time, steps, training: mean(since.cost), learned: mean(since.right),
-        cost, right, accuracy });
-      this.since = { cost: 0, right: 0, digits: 0 };
+        cost, right, accuracy, between });
+      if (!between) this.since = { cost: 0, right: 0, digits: 0 };
       this.layers = network.look(this.train);
     }
   }

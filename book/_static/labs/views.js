@@ -49,7 +49,7 @@
     const legend = lines.map(([name], k) =>
       make("g", { transform: `translate(${46 + 128 * k} 12)` },
         make("line", { x2: 20, ...strokes[k] }), make("text", { x: 24, y: 4 }, name)));
-    const box = { left: 46, right: 290, top: 26, bottom: 142, name: "epochs" };
+    const box = { left: 46, right: 286, top: 26, bottom: 142, name: "epochs" };
     const { drawing, scale, points } = lab.plot(box, kept, ...paths, ...legend);
     function draw(measured, label, runs) {
       const last = Math.max(...[measured, ...runs.map((run) => run.points)].map(
@@ -58,7 +58,7 @@
       const ticks = ticksOf([...measured, ...runs.flatMap((run) => run.points)]);
       scale([0, span], [[0, "0"], [span, String(span)]], [0, ticks.at(-1)[0]], ticks);
       const path = (all, name) => points(all.filter((point) => point[name] !== null)
-        .map((point) => [point.time, point[name]]));
+        .map((point) => [point.time, Math.min(point[name], ticks.at(-1)[0])]));
       lines.forEach(([, , , name], k) =>
         paths[k].setAttribute("points", path(measured, name)));
       kept.replaceChildren(...runs.flatMap((run) => {
@@ -73,13 +73,17 @@
     return { figure: drawing, draw };
   }
 
-  /* A round number above all costs, in halves. */
+  /* A round number above all costs, in steps. After some epochs those of the first no
+     longer count: it is the end that one wants to see. */
   function costTicks(points) {
-    const costs = points.flatMap(({ cost, training }) => [cost, training]);
-    const highest = Math.max(2.5, ...costs);
-    const units = [1, 10, 100, 1000].flatMap((ten) => [ten / 2, ten, 2 * ten, 5 * ten]);
+    const late = points.some(({ time }) => time >= 4);
+    const shown = points.filter(({ time }) => !late || time >= 1);
+    const costs = shown.flatMap(({ cost, training }) => [cost, training]);
+    const highest = Math.max(late ? 0.5 : 2.5, ...costs);
+    const units = [0.1, 1, 10, 100, 1000].flatMap((ten) => [ten, 2 * ten, 5 * ten]);
     const unit = units.find((n) => 6 * n >= highest) ?? highest / 5;
-    const text = (cost) => (cost < 1e6 ? String(cost) : cost.toExponential(0));
+    const text = (cost) =>
+      (cost < 1e6 ? String(Number(cost.toFixed(1))) : cost.toExponential(1));
     return Array.from({ length: Math.ceil(highest / unit) + 1 },
       (_, k) => [k * unit, text(k * unit)]);
   }
@@ -108,7 +112,7 @@
 
     function lay(units, named) {
       tiles = Array.from({ length: units }, () => tile({ role: named ? "img" : null }));
-      const many = { role: "img", "aria-label": `The weights of ${units} units` };
+      const many = { role: "img" };
       grid.replaceChildren(make("div.lab-tiles", named ? {} : many, tiles.map(
         (canvas, k) => make("div", canvas,
           named ? make("span", { "aria-hidden": "true" }, String(k)) : ""))));
@@ -116,7 +120,7 @@
     }
 
     /* The weight from pixel i to unit k is weights[units * i + k]. */
-    function draw(weights, named, colours) {
+    function draw(weights, named, colours, dead) {
       const units = weights.length / 784, { table, ends } = PALETTES[colours];
       if (tiles.length !== units || named !== tiles[0].hasAttribute("role")) {
         lay(units, named);
@@ -124,6 +128,12 @@
       const limit = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
       tiles.forEach((canvas, k) => paint(canvas, (i) =>
         table[255 + Math.round(255 * weights[units * i + k] / (limit || 1))]));
+      tiles.forEach((canvas, k) =>
+        canvas.classList.toggle("lab-learn-dead", dead.includes(k)));
+      if (!named) {
+        grid.firstChild.setAttribute("aria-label", `The weights of ${units} units`
+          + (dead.length ? `; dead: ${dead.join(", ")}` : ""));
+      }
       const size = limit < 10 && limit > 0 ? limit.toPrecision(2) : limit.toFixed(0);
       const style = `background: linear-gradient(90deg, ${ends})`;
       scale.replaceChildren(
@@ -172,8 +182,8 @@
       rows = Array.from({ length: count }, (_, k) => {
         const last = k === count - 1, head = make("p.lab-learn-head");
         const [outputs, gradient] = [
-          last ? null : bars("outputs (without zeros)"),
-          bars("size of the gradient of each weight (without zeros)")];
+          last ? null : bars("outputs other than 0"),
+          bars("gradients of the weights, where not 0")];
         const text = make("p");
         return { head, outputs, gradient, text, last };
       });
@@ -186,8 +196,8 @@
       if (rows.length !== all.length) lay(all.length);
       rows.forEach(({ head, outputs, gradient, text, last }, k) => {
         const layer = all[k], { units, low, high } = layer;
-        const name = last ? "Scores" : `Hidden layer ${k + 1}`;
-        head.textContent = `${name}: ${units} ${last ? "sums" : "units"}`;
+        const name = last ? "Output layer" : `Hidden layer ${k + 1}`;
+        head.textContent = `${name}: ${units} ${last ? "scores" : "units"}`;
         const middle = low < 0 && high > 0 ? [[0, "0"]] : [];
         const ticks = [[low, short(low)], ...middle, [high, short(high)]];
         outputs?.update(layer.outputs, ticks,
@@ -196,18 +206,20 @@
         gradient.update(layer.gradient, DECADES, `${name}: sizes of the gradient, most `
           + `of them about 10 to the power of ${Math.round(most / 4 - 8)}`);
         text.textContent = last
-          ? "The gradient is the error, probability minus truth, times what came in."
+          ? "The gradient of a weight is (probability − truth) × its input."
           : told(layer, activation);
       });
     }
 
-    function told({ units, flat, dead }, activation) {
+    function told({ units, flat, dead: { length: dead }, digits }, activation) {
       if (activation === "Identity") return "No function, so none of it is flat.";
       const flatly = activation === "ReLU" ? "0" : "where the function is flat";
-      return `${percent(flat, 0)} of the outputs are ${flatly}. ${dead
-        ? `Of ${units} units, ${dead} ${dead === 1 ? "is dead: it is" : "are dead: they are"
-        } so for all 200 training digits looked at, and can't learn.`
-        : "No unit is so for all 200 training digits looked at: none is dead."}`;
+      const share = flat < 1 && flat > 0.99 ? "More than 99\u00a0%" : percent(flat, 0);
+      return `${share} of the outputs are ${flatly}. ${dead
+        ? `${dead} of ${units} units ${dead === 1 ? "is" : "are"} dead: so for each of `
+          + `the ${digits} training digits checked. No gradient comes through, so no `
+          + "step changes them."
+        : `No unit is dead, that is, so for all of ${digits} training digits.`}`;
     }
 
     return { figure, draw };

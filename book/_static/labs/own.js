@@ -1,0 +1,49 @@
+/* Digits of the reader's own, for a network to learn from. */
+"use strict";
+
+{
+  const { make, button } = lab;
+  const HELP_ID = "lab-own-help";
+
+  /* A fold with a pad, loaded when it is wanted. `add` takes a digit, its levels and
+     its label, and says what became of it; `figure` shows all of them. */
+  function ownDigits(figure, add) {
+    let label = "";
+    async function open() {
+      fold.ontoggle = null;
+      const { drawingPad, framer } = await lab.load("pad");
+      await lab.style("draw");
+      const framed = await framer(), line = lab.status();
+      const say = (text) => { line.textContent = text; };
+      const pad = drawingPad({ described: HELP_ID, digits: [], busy: fold,
+        answer: () => line.textContent.startsWith("Added") || say("") });
+      const which = lab.choice("It is a", [["", "choose"],
+        ...Array.from("0123456789", (digit) => [digit, digit])], label,
+      (digit) => { label = digit; });
+      async function take() {
+        const question = pad.question();
+        if (!question) return say("The pad is empty: draw a digit first.");
+        if (!label) return say("Choose which digit it is.");
+        try {
+          const levels = await framed(question), digit = Number(label);
+          pad.clear();
+          which.children[1].value = label = "";
+          say(await add({ levels, label: digit }));
+        } catch ({ message }) {
+          say(`The drawing ${message}`);
+        }
+      }
+      fold.append(
+        make("p", { id: HELP_ID }, "Draw with mouse, pen or finger, or with the arrow "
+          + "keys and the space bar. What you add is one more digit to learn from."),
+        make("div.lab-row", pad.element, make("div", which, make("div.lab-row",
+          button("Add to the training digits", take), pad.buttons))),
+        line, figure);
+    }
+    const fold = make("details", make("summary", "Add digits of your own"));
+    fold.ontoggle = open;
+    return fold;
+  }
+
+  lab.define("own", { ownDigits });
+}
