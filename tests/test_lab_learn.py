@@ -249,7 +249,7 @@ def test_dead_units_are_counted(learner):
     dead = number(re.search(r"([\d,]+) units are dead", learner.said)[0])
     assert 10 < dead < 64
     words = learner.page.inner_text(".lab")
-    assert f"{dead:.0f} of 64 units are dead: 0 for each of the 200" in words
+    assert f"{dead:.0f} of 64 units are dead: 0 for all of the 200" in words
     assert learner.page.locator(".lab-learn-dead").count() == dead
 
 

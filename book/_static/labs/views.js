@@ -215,11 +215,11 @@
       if (activation === "Identity") return "No function, so none of it is flat.";
       const flatly = activation === "ReLU" ? "0" : "where the function is flat";
       const share = flat < 1 && flat > 0.99 ? "More than 99\u00a0%" : percent(flat, 0);
-      return `${share} of the outputs are ${flatly}. ${dead
+      const all = `all of the ${digits} training digits checked`;
+      return `${share} of the outputs are ${flatly}. ` + (dead
         ? `${dead} of ${units} units ${dead === 1 ? "is" : "are"} dead: ${flatly} for `
-          + `each of the ${digits} training digits checked. No gradient comes through, so no `
-          + "step changes them."
-        : `No unit is dead, that is, ${flatly} for all of ${digits} training digits.`}`;
+          + `${all}. No gradient comes through, so no step changes them.`
+        : `No unit is dead, that is, ${flatly} for ${all}.`);
     }
 
     return { figure, draw };
