@@ -237,6 +237,8 @@ def test_a_small_network_reads_ninety_percent_and_shows_how(learner):
     right = sum(number(label.split(",")[0]) == number(label) for label in labels)
     assert right == page.inner_text(".lab-tiles:not(.lab-tiles-many)").count("✓") >= 8
     assert "% of the outputs are 0. No unit is dead" in page.inner_text(".lab")
+    learner.choose(momentum="0.5")
+    assert learner.said.startswith("This holds from the next step on.")
     learner.choose(hidden_layers="3")
     assert "784–64–64–64–10" in learner.said and shown(page, "steps") == 0
     assert page.get_by_role("img", name="outputs from").count() == 3
@@ -275,6 +277,11 @@ def test_a_network_that_knows_its_digits_by_heart(learner):
     learner.rest()
     assert shown(page, "epochs") == 32 and shown(page, "training accuracy") == 100
     assert shown(page, "training cost") < 0.01 and shown(page, "held-out cost") > early
+    assert "; at its lowest, after " in learner.said
+    press(page, "Reset")
+    press(page, "Run")  # at once
+    learner.rest()
+    assert shown(page, "epochs") == 30
 
 
 def test_curves_are_kept_and_removed(learner):

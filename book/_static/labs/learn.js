@@ -30,6 +30,7 @@
   ) {
     state.own ??= [];
     if (reset) {
+      if (reset.alone) state.own = []; // without the reader's digits
       state.sets ??= [train, test].map(inked);
       const [all, held] = state.sets, some = (list) => [...list.slice(0, reset.count)];
       const learned = { lists: some(all.lists), labels: some(all.labels) };
@@ -86,7 +87,7 @@
     const options = { rate: hidden ? 0.03 : 0.01, batch: 32, momentum: 0, decay: 0 };
     const network = () => ({ hidden: Array(shape.layers).fill(shape.units),
       activation: shape.activation, start: shape.start, count: shape.count });
-    let palette = "colours", until = 0, told = await ask({ reset: network()});
+    let palette = "colours", until = 0, told = await ask({ reset: network() });
     // [up to which step, options …], and digits that were added, to do it again
     let trace = [];
     const adopted = []; // those digits
@@ -262,22 +263,22 @@
     };
     const run = button(RUN, () =>
       motion.running ? rest() : trainUntil(told.epoch + STRETCH));
-    /* What holds from the next step on. */
-    function change(key, value) {
-      options[key] = value;
-      if (told.steps) {
-        status.say("This holds from the next step on. To compare with what was before, "
-          + "keep the curve, and reset.");
-      }
+    function goingOn() {
+      if (!told.steps) return;
+      status.textContent = "This holds from the next step on. To compare with what was "
+        + "before, keep the curve, and reset.";
     }
     const steps = (text, key) => slider(text, {
       min: 0, max: OFFERED[key].length - 1, step: 1,
       value: OFFERED[key].indexOf(options[key]), show: (k) => String(OFFERED[key][k]),
-    }, (k) => change(key, OFFERED[key][k]));
-    /* A list to choose from; what it changes in `where` may call for a new start. */
+    }, (k) => {
+      options[key] = OFFERED[key][k];
+      goingOn();
+    });
+    /* A list to choose from; it changes `where`, and `then` sees to the rest. */
     const option = (value) => (Array.isArray(value) ? value
       : [String(value), value < 1 ? String(value) : thousands(value)]);
-    const chosen = (text, where, key, offered, then = () => {}) =>
+    const chosen = (text, where, key, offered, then) =>
       lab.choice(text, offered.map(option), String(where[key]), (value) => {
         where[key] = typeof where[key] === "number" ? Number(value) : value;
         then();
@@ -309,8 +310,8 @@
       make("div.lab-row", hidden ? make("strong", "Each step:") : "",
         steps("Learning rate", "rate"),
         steps("Batch size", "batch"),
-        chosen("Momentum", options, "momentum", OFFERED.momentum),
-        chosen("Weight decay", options, "decay", OFFERED.decay)),
+        chosen("Momentum", options, "momentum", OFFERED.momentum, goingOn),
+        chosen("Weight decay", options, "decay", OFFERED.decay, goingOn)),
       ...(hidden ? [plots, digitsRead, first] : [first, plots]),
       hidden ? layers.figure : "",
       hidden ? ownDigits(own.figure, async (add) => {
@@ -337,7 +338,8 @@
         waiting += 1;
         mark();
         status.textContent = "Learning …";
-        await tell({ reset: network() });
+        adopted.length = 0;
+        await tell({ reset: { ...network(), alone: true } });
         for (const entry of given) {
           if (mine !== turn) break;
           if (!Array.isArray(entry)) {
