@@ -324,6 +324,10 @@ const lab = (() => {
   /* 12345 as "12,345"; toLocaleString first takes as long as some frames. */
   const thousands = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 
+  /* Whether this, from an address, can be the grey levels of a digit. */
+  const isDigit = (levels) => Array.isArray(levels) && levels.length === 784
+    && levels.every((level) => Number.isInteger(level) && level >= 0 && level <= 255);
+
   /* A tensor in Python: its numbers, row after row, in this shape. */
   const tensor = (numbers, ...shape) => `torch.tensor([`
     + `${Array.from(numbers, (n) => Number(n.toPrecision(7))).join(", ")}]).float()`
@@ -382,8 +386,8 @@ const lab = (() => {
   }
 
   return {
-    folder, define, recipe, fetchPart, load, style, offload, pause, still, make, heading,
-    button, slider, move, field, choice, WAYS, arrow, status, animation, plot, tint,
-    fixed, percent, thousands, tensor, maths, ...maths.build(),
+    folder, define, recipe, fetchPart, load, style, offload, pause, still, make,
+    heading, button, slider, move, field, choice, WAYS, arrow, status, animation, plot,
+    tint, fixed, percent, thousands, tensor, isDigit, maths, ...maths.build(),
   };
 })();

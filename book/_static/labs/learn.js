@@ -20,7 +20,6 @@
     ["Identity", "none"]];
   const STARTS = [["he", "random, by He's rule"], ["small", "random, small (0.01)"],
     ["large", "random, large (1)"], ["zero", "all zero"]];
-  const SHOWN = 10; // held-out digits; the reader's own follow
 
   /* What the worker does. It begins anew, gets one more digit, or learns: from so many
      digits, at most up to an epoch or a step; then it tells how far it has come. */
@@ -28,24 +27,22 @@
     { reset, add, digits = 0, until = Infinity, upTo = Infinity, options, measure },
     { inked, Training }, { train, test }, state,
   ) {
-    state.own ??= [];
     if (reset) {
-      if (reset.alone) state.own = []; // without the reader's digits
       state.sets ??= [train, test].map(inked);
       const [all, held] = state.sets, some = (list) => [...list.slice(0, reset.count)];
       const learned = { lists: some(all.lists), labels: some(all.labels) };
-      for (const { list, label } of state.own) {
-        learned.lists.push(list);
-        learned.labels.push(label);
-      }
       state.training = new Training(learned, held, reset);
+      state.own = [];
+      state.shown ??= held.lists.slice(0, 10).map((list, n) => ({
+        list, label: held.labels[n], levels: test.images.slice(784 * n, 784 * (n + 1)),
+      }));
     }
-    const { training } = state, { held } = training;
-    if (add) {
-      const [list] = inked({ images: add.levels, labels: [add.label] }).lists;
-      state.own.push({ list, ...add });
+    const { training } = state;
+    for (const { levels, label } of add ? [add] : reset?.own ?? []) {
+      const [list] = inked({ images: levels, labels: [label] }).lists;
+      state.own.push({ list, levels, label });
       training.train.lists.push(list);
-      training.train.labels.push(add.label);
+      training.train.labels.push(label);
     }
     const goesOn = () =>
       training.epoch < until && training.steps < upTo && !training.diverged;
@@ -58,16 +55,12 @@
     }
     if (measure || !goesOn()) training.record();
     const { time, epoch, steps, points, diverged, network, layers } = training;
-    const shown = Array.from({ length: 10 }, (_, n) => ({
-      list: held.lists[n], label: held.labels[n],
-      levels: test.images.slice(784 * n, 784 * (n + 1)),
-    }));
+    const [answers, own] = [state.shown, state.own].map((digits) => digits.map(
+      ({ list, ...digit }) => ({ ...digit, ...network.answer(list) })));
     return {
-      time, epoch, steps, points, diverged, layers,
+      time, epoch, steps, points, diverged, layers, answers, own,
       weights: new Float32Array(network.layers[0].weights),
-      sizes: [training.train, held].map(({ labels }) => labels.length),
-      answers: [...shown, ...state.own].map(({ list, ...digit }) =>
-        ({ ...digit, ...network.answer(list) })),
+      sizes: [training.train, training.held].map(({ labels }) => labels.length),
     };
   }
 
@@ -82,15 +75,16 @@
     const state = lab.recipe(() => ({})); // the worker's memory
     const ask = lab.offload(learn, training, digits, state);
 
+    const adopted = []; // digits of the reader's own
     const shape = { layers: hidden ? 1 : 0, units: 64, activation: "ReLU",
       start: hidden ? "he" : "zero", count: 4000 };
     const options = { rate: hidden ? 0.03 : 0.01, batch: 32, momentum: 0, decay: 0 };
     const network = () => ({ hidden: Array(shape.layers).fill(shape.units),
-      activation: shape.activation, start: shape.start, count: shape.count });
+      activation: shape.activation, start: shape.start, count: shape.count,
+      own: adopted });
     let palette = "colours", until = 0, told = await ask({ reset: network() });
     // [up to which step, options …], and digits that were added, to do it again
     let trace = [];
-    const adopted = []; // those digits
     const kept = []; // earlier runs
 
     const pictures = views.firstWeights(), layers = views.layers();
@@ -125,8 +119,8 @@
       write([time.toFixed(2), thousands(steps)], 0);
       pictures.draw(weights, named(), palette, told.layers[0].dead);
       if (hidden) {
-        tiles.draw(told.answers.slice(0, SHOWN));
-        own.draw(told.answers.slice(SHOWN));
+        tiles.draw(told.answers);
+        own.draw(told.own);
       }
       if (shown === last.steps && steps) return;
       shown = last.steps;
@@ -316,7 +310,7 @@
       hidden ? layers.figure : "",
       hidden ? ownDigits(own.figure, async (add) => {
         await rest({ add });
-        const { digit, share } = told.answers.at(-1);
+        const { digit, share } = told.own.at(-1);
         return `Added as a ${add.label}. It is read as ${digit} `
           + `(${percent(share, 0)}); train on, and see.`;
       }) : "");
@@ -327,19 +321,18 @@
       /* Learn again what was learned; the controls have been answered before. */
       async set(given) {
         const keys = Object.keys(options), chosen = { ...options };
-        const byte = (n) => Number.isInteger(n) && n >= 0 && n <= 255;
         const good = Array.isArray(given) && given.every((entry) => (
           Array.isArray(entry) ? Number.isInteger(entry[0]) && entry[0] <= MOST_STEPS
             && keys.every((key, k) => OFFERED[key].includes(entry[k + 1]))
-          : entry?.levels?.length === 784 && entry.levels.every(byte)
-            && byte(entry.label) && entry.label < 10));
+          : lab.isDigit(entry?.levels) && Number.isInteger(entry.label)
+            && entry.label >= 0 && entry.label <= 9));
         if (!good || !given.length) return;
         const mine = ++turn;
         waiting += 1;
         mark();
         status.textContent = "Learning …";
         adopted.length = 0;
-        await tell({ reset: { ...network(), alone: true } });
+        await tell({ reset: network() });
         for (const entry of given) {
           if (mine !== turn) break;
           if (!Array.isArray(entry)) {

@@ -34,9 +34,6 @@
     return canvas;
   }
 
-  const isDigit = (levels) => Array.isArray(levels) && levels.length === 784
-    && levels.every((level) => Number.isInteger(level) && level >= 0 && level <= 255);
-
   /* The pixels of a file that the reader chose or pasted; what it cannot be is said in
      one sentence. Its size is known before it is decoded. */
   async function pixels(file) {
@@ -265,7 +262,7 @@
       get: () => (marks.at(-1)?.key ? null : read() ?? []),
       set(levels) {
         if (levels?.length === 0) clear();
-        else if (isDigit(levels)) showLevels(Uint8Array.from(levels), { own: true });
+        else if (lab.isDigit(levels)) showLevels(Uint8Array.from(levels), { own: true });
       },
     });
 

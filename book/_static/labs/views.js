@@ -11,17 +11,15 @@
   const colour = ([red, green, blue]) =>
     (0xff000000 | blue << 16 | green << 8 | red) >>> 0;
 
-  /* From the colour that speaks against, by that of 0, to the one that speaks for. */
-  function palette(against, zero, pro) {
-    const table = Uint32Array.from({ length: 511 }, (_, k) => {
-      const share = Math.abs(k - 255) / 255, end = k > 255 ? pro : against;
-      return colour(zero.map((from, c) => Math.round(from + share * (end[c] - from))));
-    });
-    return { table, ends: [against, zero, pro].map((c) => `rgb(${c})`).join(", ") };
-  }
+  /* From what speaks against, by 0, to what speaks for; `of` gives a share's colour. */
+  const palette = (of) => ({
+    table: Uint32Array.from({ length: 511 }, (_, k) => colour(of((k - 255) / 255))),
+    ends: [-1, 0, 1].map((share) => `rgb(${of(share)})`).join(", "),
+  });
   const PALETTES = {
-    colours: palette([33, 102, 172], [255, 255, 255], [178, 24, 43]),
-    greys: palette([255, 255, 255], [136, 136, 136], [0, 0, 0]),
+    colours: palette(lab.tint),
+    greys: palette((share) =>
+      Array(3).fill(Math.round(136 - share * (share < 0 ? 119 : 136)))),
   };
   const DASHES = { A: "2 3", B: "9 3", C: "9 3 2 3" }; // of runs that are kept
   const REGIONS = ["top", "middle", "bottom"].flatMap((row) =>
