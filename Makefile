@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 INSTALLED = .venv/installed
-# Side by side on as many cores as there are, up to four; one after the other in a file.
-PARALLEL = -n auto --maxprocesses=4 --dist=loadfile
+# Side by side on as many cores as there are, up to four; one after the other in a file,
+# and the files in their order.
+PARALLEL = -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 # One chapter alone is named by its file, its number or its title: 07_lenet, 7, lenet.
 ifdef CHAPTER

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 LABS = ROOT / "book" / "_static" / "labs"
@@ -96,15 +97,25 @@ def checkout(tmp_path_factory, git):
 
 
 @pytest.fixture(scope="session")
-def book(checkout, program):
-    """Build the book of a copy, so that a reader's own _build/ stays as it is."""
-    folder = checkout()
-    done = subprocess.run(
-        [program("jupyter-book"), "build", ".", "-W", "-n", "--keep-going"],
-        cwd=folder, capture_output=True, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder / "_build" / "html"
+def book(checkout, program, tmp_path_factory):
+    """Build the book of a copy, so that a reader's own _build/ stays as it is.
+
+    Processes that test side by side share one: the first builds it, others wait.
+    """
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    built = common / "book"
+    with FileLock(common / "book.lock"):
+        if not built.exists():
+            folder = checkout()
+            done = subprocess.run(
+                [program("jupyter-book"), "build", ".", "-W", "-n", "--keep-going"],
+                cwd=folder, capture_output=True, encoding="utf-8",
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+            (folder / "_build" / "html").rename(built)
+    return built
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ def test_a_chapter_is_run_alone_by_its_name(make, named):
 
 def test_without_a_name_all_chapters_are_run(make):
     lines = [make("-n", name).stdout for name in ("notebooks", "execute")]
-    assert lines[0].rstrip().endswith("--dist=loadfile --nbval notebooks")
+    assert lines[0].rstrip().endswith("-reorder --nbval notebooks")
     assert lines[1].splitlines()[0].rstrip().endswith("tools/execute.py")
 
 

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import pydata_sphinx_theme
 import sphinxext.opengraph
 import stylesheets
-from bs4 import BeautifulSoup
 from docutils import nodes
+from lxml import html
+from lxml.builder import E
 from math_core import LatexError, LatexToMathML
 from math_font import write_font
 from path import show_path
@@ -65,15 +66,17 @@ def icon_outlines():
 
 def draw_icons(page):
     """Put the outlines where the theme's script would put them."""
-    for icon in page.select("i[class*=fa-], span[class*=fa-]"):
-        names = [name for name in icon["class"] if name in icon_outlines()]
+    for icon in page.cssselect("i[class*=fa-], span[class*=fa-]"):
+        names = [name for name in icon.classes if name in icon_outlines()]
         if names:
             width, height, path = icon_outlines()[names[0]]
-            icon.name, icon["viewBox"] = "svg", f"0 0 {width} {height}"
-            icon["class"] = ["svg-inline--fa", *icon["class"]]
-            icon["fill"], icon["aria-hidden"] = "currentColor", "true"
-            del icon["title"]
-            icon.append(page.new_tag("path", d=path))
+            icon.tag = "svg"
+            icon.attrib.pop("title", None)
+            icon.set("viewBox", f"0 0 {width} {height}")
+            icon.set("class", f"svg-inline--fa {icon.get('class')}")
+            icon.set("fill", "currentColor")
+            icon.set("aria-hidden", "true")
+            icon.append(E.path(d=path))
 
 
 def drop_what_is_unused(page, static):
@@ -81,27 +84,27 @@ def drop_what_is_unused(page, static):
     unused = "|".join(
         words
         for words, selector in NEEDED_BY.items()
-        if not (selector and page.select_one(selector))
+        if not (selector and page.cssselect(selector))
     )
-    for tag in page.select("script, link[rel=stylesheet], link[rel=preload]"):
-        source = tag.get("src") or tag.get("href") or f"{tag.get('type')} {tag.string}"
-        if re.search(unused, source) or tag.get("rel") == ["preload"]:
-            tag.decompose()
+    for tag in page.cssselect("script, link[rel=stylesheet], link[rel=preload]"):
+        source = tag.get("src") or tag.get("href") or f"{tag.get('type')} {tag.text}"
+        if re.search(unused, source) or tag.get("rel") == "preload":
+            tag.drop_tree()
         elif tag.get("src"):
             # In order, after the page is read.
-            tag["defer"] = ""
-            del tag["async"]
-    page.select_one("script[data-cfasync]").string = THEME
+            tag.set("defer", "")
+            tag.attrib.pop("async", None)
+    first(page, "script[data-cfasync]").text = THEME
     # The scripts' options are few. After a style sheet, they would hold up the page.
-    file = page.select_one(f"script[src*={OPTIONS}]")
-    later = file.find_next_siblings("script", string=re.compile("DOCUMENTATION_OPT"))
+    file = first(page, f"script[src*={OPTIONS}]")
+    later = [
+        tag for tag in file.itersiblings("script") if "DOCUMENTATION_OPT" in text(tag)
+    ]
     options = (static / OPTIONS).with_suffix(".js").read_text("utf-8")
-    inline = page.new_tag("script")
-    inline.string = "\n".join([options, *(tag.extract().string for tag in later)])
-    page.select_one("link[rel=stylesheet]").insert_before(inline)
-    file.decompose()
-    for tag in page.select("meta[name=viewport]")[1:]:
-        tag.decompose()
+    inline = E.script("\n".join([options, *map(text, later)]))
+    first(page, "link[rel=stylesheet]").addprevious(inline)
+    for tag in [file, *later, *page.cssselect("meta[name=viewport]")[1:]]:
+        tag.drop_tree()
 
 
 def bring_lab(page, labs):
@@ -110,41 +113,44 @@ def bring_lab(page, labs):
     lab.js would ask for them only when it is read itself. The rest of what a lab loads,
     such as the models, would be in the way of the lab.
     """
-    name = (page.select_one("article :is(h2, [data-lab])") or {}).get("data-lab")
+    head = page.cssselect("article h2, article [data-lab]")
+    name = head[0].get("data-lab") if head else None
     if not name:
         return
     script = (labs / f"{name}.js").read_text("utf-8")
-    first = re.search(r"\[([^]]*)\]\.map\(lab\.load\)", script)
-    parts = [name, "share", *re.findall(r'"(\w+)"', first[1] if first else "")]
-    common = page.select_one("script[src*='labs/lab.js']")
-    folder = common["src"].partition("lab.js")[0]
-    own = [page.new_tag("script", src=f"{folder}{part}.js", defer="") for part in parts]
-    page.select_one("script[defer]").insert_before(common, *own)
+    loaded = re.search(r"\[([^]]*)\]\.map\(lab\.load\)", script)
+    parts = [name, "share", *re.findall(r'"(\w+)"', loaded[1] if loaded else "")]
+    common = first(page, "script[src*='labs/lab.js']")
+    folder = common.get("src").partition("lab.js")[0]
+    earliest = first(page, "script[defer]")
+    earliest.addprevious(common)
+    for part in parts:
+        earliest.addprevious(E.script(src=f"{folder}{part}.js", defer=""))
     for part in ("lab", name):
-        link = page.new_tag("link", rel="stylesheet", href=f"{folder}{part}.css")
-        page.head.append(link)
+        page.head.append(E.link(rel="stylesheet", href=f"{folder}{part}.css"))
 
 
 def show_alone(page, path):
     """Give each lab a page of its own, for a projector or for another site's frame."""
     head = "".join(
-        str(tag)
-        for tag in page.select(
+        written(tag)
+        for tag in page.cssselect(
             "meta[charset], meta[name=viewport], script[data-cfasync], link[rel=icon], "
             "link[rel=stylesheet], script[src*='labs/lab.js'], script[src*=course]"
         )
     )
-    title, chapter = page.h1.find(string=True), path.name
-    for place in page.select("[data-lab]"):
-        name, style = place["data-lab"], place["style"]
-        place["data-alone"] = f"figure-{name}.html"
-        path.with_name(place["data-alone"]).write_text(
+    title, chapter = first(page, "h1").text, path.name
+    for place in page.cssselect("[data-lab]"):
+        name, style = place.get("data-lab"), place.get("style")
+        inside = (place.text or "") + "".join(map(written, place))
+        place.set("data-alone", f"figure-{name}.html")
+        path.with_name(f"figure-{name}.html").write_text(
             f"""<!DOCTYPE html>
 <html lang="en">
 <head>{head}<title>{title}: a figure — Recognize Digits</title></head>
 <body><main class="bd-main"><article class="bd-article lab-alone">
 <h1>{title}</h1>
-<div data-lab="{name}" data-alone="" style="{style}">{place.decode_contents()}</div>
+<div data-lab="{name}" data-alone="" style="{style}">{inside}</div>
 <p>This figure is from <a href="{chapter}">{title}</a>, in Recognize Digits.</p>
 </article></main></body>
 </html>
@@ -155,39 +161,59 @@ def show_alone(page, path):
 
 def size_pictures(page, folder):
     """Say how large pictures are, so that nothing moves, and load those below later."""
-    for i, image in enumerate(page.select("img[src]")):
-        if re.search(r"\b_images/.+\.png$", image["src"]) and not image.get("width"):
-            with Image.open(folder / image["src"]) as picture:
-                image["width"], image["height"] = map(str, picture.size)
+    for i, image in enumerate(page.cssselect("img[src]")):
+        source = image.get("src")
+        if re.search(r"\b_images/.+\.png$", source) and not image.get("width"):
+            with Image.open(folder / source) as picture:
+                for side, pixels in zip(("width", "height"), picture.size, strict=True):
+                    image.set(side, str(pixels))
         if i:
-            image["loading"], image["decoding"] = "lazy", "async"
+            image.set("loading", "lazy")
+            image.set("decoding", "async")
 
 
 def mend_for_everyone(page):
     """Mend what a screen reader would stumble over in the theme's pages."""
-    if sidebar := page.select_one("#pst-primary-sidebar"):
-        sidebar["role"], sidebar["aria-label"] = "complementary", "Book"
+    for sidebar in page.cssselect("#pst-primary-sidebar"):
+        sidebar.set("role", "complementary")
+        sidebar.set("aria-label", "Book")
     # Scripts listen to the first toggle of a sidebar: it must be the one in sight. (One
     # search field is enough, too: the sidebar has it, and narrow pages have a button.)
-    if header := page.select_one("header.bd-header"):
-        header.clear()
-    for button in page.select(".search-button__button"):
-        button["aria-label"] = " ".join(button.get_text(" ").split()) or "Search"
-    for head in page.select("th"):
-        if not head.get_text(strip=True) and not head.find("img"):
-            head.name = "td"
-            del head["scope"]
-    for entry in page.select(".citation-list, .citation"):
-        del entry["role"]
+    for header in page.cssselect("header.bd-header"):
+        header[:], header.text = [], ""
+    for button in page.cssselect(".search-button__button"):
+        words = " ".join(button.itertext()).split()
+        button.set("aria-label", " ".join(words) or "Search")
+    for head in page.cssselect("th"):
+        if not head.text_content().strip() and head.find(".//img") is None:
+            head.tag = "td"
+            head.attrib.pop("scope", None)
+    for entry in page.cssselect(".citation-list, .citation"):
+        entry.attrib.pop("role", None)
     # These name themselves, better than their label does.
-    for summary in page.select("summary[aria-label]"):
-        del summary["aria-label"]
-    for link in page.select("a[target=_blank]"):
-        link["rel"] = "noopener"
+    for summary in page.cssselect("summary[aria-label]"):
+        del summary.attrib["aria-label"]
+    for link in page.cssselect("a[target=_blank]"):
+        link.set("rel", "noopener")
     # The search leaves out of its excerpts what has this class: a formula's source, the
     # contents for printing, the buttons.
-    for part in page.select("annotation, #jb-print-docs-body, .bd-header-article"):
-        part["class"] = [*part.get("class", []), "headerlink"]
+    for part in page.cssselect("annotation, #jb-print-docs-body, .bd-header-article"):
+        part.classes.add("headerlink")
+
+
+def first(page, selector):
+    """Find the first element that matches."""
+    return page.cssselect(selector)[0]
+
+
+def text(script):
+    """Give what stands in a script's element."""
+    return script.text or ""
+
+
+def written(tag):
+    """Write an element as HTML, without the text behind it."""
+    return html.tostring(tag, encoding="unicode", with_tail=False)
 
 
 def finish(app, error):
@@ -196,13 +222,13 @@ def finish(app, error):
         return
     static = Path(app.outdir, "_static")
     for path in Path(app.outdir).rglob("*.html"):
-        html = path.read_text("utf-8")
+        source = path.read_text("utf-8")
         # Not the theme's templates, nor a page that only leads to another, nor one that
         # was mended when it was built.
-        if f"{OPTIONS}.js" in html:
+        if f"{OPTIONS}.js" in source:
             # Names, punctuation and spaces have the colour of their surroundings.
-            html = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", html)
-            page = BeautifulSoup(html, "html.parser")
+            source = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", source)
+            page = html.document_fromstring(source)
             drop_what_is_unused(page, static)
             bring_lab(page, static / "labs")
             draw_icons(page)
@@ -211,7 +237,8 @@ def finish(app, error):
             size_pictures(page, path.parent)
             mend_for_everyone(page)
             show_alone(page, path)
-            path.write_text(str(page), "utf-8")
+            whole = html.tostring(page, encoding="unicode", doctype="<!DOCTYPE html>")
+            path.write_text(whole, "utf-8")
     write_font(static / "math.woff")
     stylesheets.shrink(static)
 

@@ -2,7 +2,8 @@
 
 import re
 
-from bs4 import BeautifulSoup
+from lxml import html
+from lxml.builder import E
 from PIL import Image
 
 PICTURE = re.compile(r'<div class="cell_output.*?(<img\b[^>]*>)', re.S)
@@ -13,22 +14,20 @@ SMALL = 320, 200  # twice as large as it is shown, for fine screens
 
 def show_path(page, folder):
     """Put them into the list of chapters, which leads to pages beside this folder."""
-    for link in page.select("li > p > strong > a[href*='notebooks/']"):
-        chapter = (folder / link["href"]).resolve()
-        html = chapter.read_text("utf-8")
-        article = html[html.index("<article") : html.index("</article>")]
+    for link in page.cssselect("li > p > strong > a[href*='notebooks/']"):
+        chapter = (folder / link.get("href")).resolve()
+        source = chapter.read_text("utf-8")
+        article = source[source.index("<article") : source.index("</article>")]
         words = len(NOT_READ.sub(" ", article).split())
-        entry = link.find_parent("li")
-        entry.parent["class"] = "path"
-        time = page.new_tag("small")
         minutes = 5 * max(1, round(words / WORDS_A_MINUTE / 5))
-        time.string = f"about {minutes} minutes to read"
-        entry.append(time)
+        entry = next(link.iterancestors("li"))
+        entry.getparent().set("class", "path")
+        entry.append(E.small(f"about {minutes} minutes to read"))
         if found := PICTURE.search(article):
-            image = BeautifulSoup(found[1], "html.parser").img
+            image = html.fragment_fromstring(found[1])
             name = f"../_images/path-{chapter.stem}.png"
-            with Image.open(chapter.parent / image["src"]) as picture:
+            with Image.open(chapter.parent / image.get("src")) as picture:
                 small = picture.convert("RGB")
                 small.thumbnail(SMALL)
                 small.save(folder / name, optimize=True)
-            entry.insert(0, page.new_tag("img", src=name, alt=image["alt"]))
+            entry.insert(0, E.img(src=name, alt=image.get("alt")))
