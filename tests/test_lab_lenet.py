@@ -51,7 +51,7 @@ UNITS = """([text, places]) => {
 EVIDENCE = """([[text, empty], pairs]) => {
   const [made, blank] = [text, empty].map(stages);
   return pairs.map(([a, b]) => {
-    const { shares, cells, blank: page, order } =
+    const { shares, cells, page, order } =
         figure.evidence(model, made, blank, a, b);
     return { shares, cells: [...cells], page, order };
   });

@@ -101,13 +101,12 @@ def test_the_patch_and_the_steps_are_pytorchs(why, models, examples, key):
 
 
 STUDY = """async (greys) => {
-    const { study, tools } = await lab.load("why");
-    const models = await lab.load("models"), levels = Uint8Array.from(greys);
+    const [{ work }, models] = await Promise.all(["why", "models"].map(lab.load));
+    const study = work(models, lab), levels = Uint8Array.from(greys);
     const found = {};
     for (const task of ["cover", "push"]) {
         const sizes = { patch: 4, pitch: 2, places: 13, most: 64 };
-        const steps = study({ task, levels, ...sizes }, models, lab.maths.build(),
-            tools.build());
+        const steps = study({ task, levels, ...sizes });
         let step = steps.next();
         while (!step.done) step = steps.next();
         Object.assign(found, step.value);

@@ -258,13 +258,22 @@ def test_without_workers_the_page_computes_itself(lab, page, kind):
 def test_an_error_in_a_worker_is_the_askers(lab):
     asked = lab("nothing", wait=False).evaluate(
         """async () => {
-          const half = lab.offload(function* ({ n }, two) {
-            if (n % two.value) throw new Error("is odd");
+          lab.define("divisor", [], () => ({ value: 2 }));
+          const half = await lab.offload((divisor) => function* ({ n }) {
+            if (n % divisor.value) throw new Error("is odd");
             yield;
-            return n / two.value;
-          }, lab.recipe((value) => ({ value }), 2));
+            return n / divisor.value;
+          }, "divisor");
           const told = (n) => half({ n }).catch(({ message }) => message);
           return Promise.all([6, 7, 8].map(told));
         }"""
     )
     assert asked == [3, "is odd", 4]
+
+
+@pytest.mark.parametrize("name", ["draw", "lenet", "why"])
+def test_the_weights_are_asked_for_before_the_models_are_here(lab, page, name):
+    """They are the largest file: on a slow network, that is what one waits for."""
+    page.route("**/models.js", lambda route: route.abort())  # it cannot ask
+    with page.expect_request("**/weights.js"):
+        lab(name, wait=False)

@@ -203,7 +203,7 @@ def test_a_page_comes_with_the_scripts_of_the_lab_that_it_begins_with(page, site
         "[...document.scripts].map(({ src }) => src.match(/[^/]+(?=[.]js)/)?.[0])"
     )
     scripts = [name for name in scripts if name]
-    assert scripts[:5] == ["lab", "draw", "share", "pad", "examples"]
+    assert scripts[:6] == ["lab", "draw", "share", "pad", "pixels", "examples"]
     assert len(scripts) == len({*scripts})  # nothing is loaded twice
     page.route("**/pad.js", lambda route: route.fulfill(status=404))
     page.reload()

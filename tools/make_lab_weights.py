@@ -13,6 +13,7 @@ and examples.js with test digits to try them on.
 import base64
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,15 @@ ABOUT_EXAMPLES = (
     "What the pad shows at once, written by tools/make_lab_weights.py: the models' "
     "test accuracies, and MNIST test digits, of each the first that all models read, "
     "then of each the first that softmax regression misreads and LeNet does not. "
-    "Grey levels in base64: 0 for the paper, 255 for ink."
+    "Grey levels in base64: 0 for the paper, 255 for ink; of the one that the pad "
+    "opens with also when each pixel was written, from 0 to 255."
 )
+OPENING = 15  # of the examples: the three models don't agree about it
+# The way of the pen that may have written it, as (column, row).
+WAY = [
+    *((23, 6), (16, 6.5), (12, 8), (6, 12.5), (6, 14.5), (9, 15.7), (18, 16.5)),
+    *((18.5, 19), (16, 21.5), (13.5, 20.5), (13.5, 18.5)),
+]
 
 
 def train(name: str, mnist) -> nn.Module:
@@ -137,6 +145,17 @@ def choose(test: Digits, models: dict[str, nn.Module]) -> Digits:
     return test[[int(np.flatnonzero(kind)[0]) for kind in kinds]]
 
 
+def when_written() -> np.ndarray:
+    """Say when the pen is at each pixel, that is, at the nearest point of its way."""
+    counts = [round(4 * np.hypot(*np.subtract(*line))) for line in pairwise(WAY)]
+    lines = zip(pairwise(WAY), counts, strict=True)
+    parts = [np.linspace(*line, count, endpoint=False) for line, count in lines]
+    points = np.concatenate(parts)
+    rows, columns = np.indices((28, 28))[..., None]
+    nearest = np.hypot(columns - points[:, 0], rows - points[:, 1]).argmin(-1)
+    return (255 * nearest / len(points)).astype(np.uint8)
+
+
 def write(path: Path, about: str, content: dict) -> None:
     """Write a script that defines what its name says; a line for a layer or a digit."""
     text = json.dumps(content).replace(" {", "\n{")
@@ -169,6 +188,7 @@ def main(arguments: list[str]) -> None:
         {"label": int(label), "image": encode(image)}
         for image, label in zip(chosen.images, chosen.labels, strict=True)
     ]
+    digits[OPENING]["written"] = encode(when_written())
     write(EXAMPLES, ABOUT_EXAMPLES, {"accuracies": accuracies, "digits": digits})
 
 

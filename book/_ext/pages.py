@@ -110,16 +110,17 @@ def drop_what_is_unused(page, static):
 def bring_lab(page, labs):
     """Give a page the scripts and styles of a lab in its first section.
 
-    lab.js would ask for them only when it is read itself. The rest of what a lab loads,
-    such as the models, would be in the way of the lab.
+    lab.js would ask for them only when it is read itself. They are those that the lab is
+    built of: lab.define("name", ["part", …], …). The rest of what it loads, such as the
+    models, would be in its way.
     """
     head = page.cssselect("article h2, article [data-lab]")
     name = head[0].get("data-lab") if head else None
     if not name:
         return
     script = (labs / f"{name}.js").read_text("utf-8")
-    loaded = re.search(r"\[([^]]*)\]\.map\(lab\.load\)", script)
-    parts = [name, "share", *re.findall(r'"(\w+)"', loaded[1] if loaded else "")]
+    named = re.search(r"lab\.define\([^\[(]*\[([^]]*)\]", script)
+    parts = [name, "share", *re.findall(r'"(\w+)"', named[1] if named else "")]
     common = first(page, "script[src*='labs/lab.js']")
     folder = common.get("src").partition("lab.js")[0]
     earliest = first(page, "script[defer]")

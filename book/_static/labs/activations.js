@@ -3,7 +3,7 @@
 "use strict";
 
 {
-  const { make, fixed, slider } = lab;
+  const { make, fixed, slider, clamp } = lab;
   const RANGE = 6; // a goes from -6 to 6
   const sigmoid = (a) => 1 / (1 + Math.exp(-a));
   const density = (a) => Math.exp(-a * a / 2) / Math.sqrt(2 * Math.PI);
@@ -20,35 +20,18 @@
     return 0.5 + density(a) * sum;
   }
 
-  /* f, its derivative, and PyTorch's name; at the corner of ReLU PyTorch's slope. */
-  const FUNCTIONS = {
-    sigmoid: {
-      python: "torch.sigmoid",
-      f: sigmoid,
-      slope: (a) => sigmoid(a) * (1 - sigmoid(a)),
-    },
-    tanh: { python: "torch.tanh", f: Math.tanh, slope: (a) => 1 - Math.tanh(a) ** 2 },
-    ReLU: {
-      python: "torch.relu",
-      f: (a) => Math.max(0, a),
-      slope: (a) => (a > 0 ? 1 : 0),
-    },
-    "leaky ReLU": {
-      python: "F.leaky_relu",
-      f: (a) => Math.max(0.01 * a, a),
-      slope: (a) => (a > 0 ? 1 : 0.01),
-    },
-    SiLU: {
-      python: "F.silu",
-      f: (a) => a * sigmoid(a),
-      slope: (a) => sigmoid(a) * (1 + a * (1 - sigmoid(a))),
-    },
-    GELU: {
-      python: "F.gelu",
-      f: (a) => a * normalShare(a),
-      slope: (a) => normalShare(a) + a * density(a),
-    },
-  };
+  /* PyTorch's name, f and its derivative; at the corner of ReLU PyTorch's slope. */
+  const FUNCTIONS = Object.fromEntries([
+    ["sigmoid", "torch.sigmoid", sigmoid, (a) => sigmoid(a) * (1 - sigmoid(a))],
+    ["tanh", "torch.tanh", Math.tanh, (a) => 1 - Math.tanh(a) ** 2],
+    ["ReLU", "torch.relu", (a) => Math.max(0, a), (a) => (a > 0 ? 1 : 0)],
+    ["leaky ReLU", "F.leaky_relu",
+      (a) => Math.max(0.01 * a, a), (a) => (a > 0 ? 1 : 0.01)],
+    ["SiLU", "F.silu",
+      (a) => a * sigmoid(a), (a) => sigmoid(a) * (1 + a * (1 - sigmoid(a)))],
+    ["GELU", "F.gelu",
+      (a) => a * normalShare(a), (a) => normalShare(a) + a * density(a)],
+  ].map(([name, python, f, slope]) => [name, { python, f, slope }]));
 
   /* A chain of layers with one unit each, h_k = f(w h_(k-1)), h_0 = x. On the way back
      each layer multiplies the gradient by w f'(a_k). Returns for each layer a_k, its
@@ -105,8 +88,7 @@
     function take(event) {
       const box = self.drawing.getBoundingClientRect();
       const x = (event.clientX - box.left) * 300 / box.width;
-      const a = RANGE * (2 * (x - left) / width - 1);
-      point(Math.max(-RANGE, Math.min(RANGE, a)));
+      point(clamp(RANGE * (2 * (x - left) / width - 1), -RANGE, RANGE));
     }
 
     /* The frame and the curve: as high as it gets, and at least as high as 1. */
@@ -169,7 +151,7 @@
       const layers = chain(FUNCTIONS[name], weight, x, count);
       rows.replaceChildren(...layers.map(({ a, factor, gradient }, k) => {
         const power = Math.log10(Math.abs(gradient)); // -Infinity for 0: no bar
-        const width = along(Math.max(LOWEST, Math.min(HIGHEST, power)));
+        const width = along(clamp(power, LOWEST, HIGHEST));
         return make("tr", make("th", { scope: "row" }, String(k + 1)),
           make("td", short(a)), make("td", short(factor)),
           make("td", short(gradient), make("span.lab-track", { "aria-hidden": "true" },
@@ -190,10 +172,9 @@
     const tenths = (text, value, change) => slider(text,
       { min: -5, max: 5, step: 0.1, value, show: (n) => fixed(n, 1) },
       (n) => { change(n); drawChain(); });
-    const names = Object.keys(FUNCTIONS).map((key) => [key, key]);
     root.append(
       make("div.lab-row",
-        lab.choice("Activation function f", names, name,
+        lab.choice("Activation function f", Object.keys(FUNCTIONS), name,
           (key) => { name = key; drawCurves(); drawChain(); }),
         control),
       make("div.lab-plots", left.drawing, right.drawing),

@@ -5,7 +5,7 @@
 "use strict";
 
 {
-  const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
+  const { sum } = lab;
   const fill = (count, value) => Array.from({ length: count }, (_, i) => value(i));
 
   /* How many windows fit along a side; 0 or less when not even one does. */
@@ -42,5 +42,5 @@
     sum(windowAt(map, r, c, F, S).flat()) / F ** 2);
 
   lab.define("arithmetic",
-    { sum, fill, outputSize, pad, windowAt, products, conv2d, maxPool, avgPool });
+    { fill, outputSize, pad, windowAt, products, conv2d, maxPool, avgPool });
 }

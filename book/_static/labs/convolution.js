@@ -1,12 +1,10 @@
 /* A convolutional layer, number by number: the window, its products, their sum. */
 "use strict";
 
-lab.define("convolution", async (root) => {
-  const { make } = lab;
-  const { sum, fill, outputSize, pad, windowAt, products, conv2d } =
-    await lab.load("arithmetic");
-  const { digits, show, added, each, bench, table, entry, player } =
-    await lab.load("windows");
+lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (root) => {
+  const { make, sum } = lab;
+  const { fill, outputSize, pad, windowAt, products, conv2d } = arithmetic;
+  const { digits, show, added, each, bench, table, entry, player } = windows;
 
   // Fig. 4 of the source chapter: rows of a slice are divided by /.
   const read = (text) => text.split(" / ").map((row) => row.split(" ").map(Number));
@@ -62,8 +60,6 @@ lab.define("convolution", async (root) => {
     build();
   }
 
-  const texts = (map, decimals) => map.map((row) => row.map((n) => show(n, decimals)));
-
   /* Lay out the tables anew: a size has changed. */
   function build() {
     const { K, F, S, P } = sizes, W = x[0].length;
@@ -74,7 +70,7 @@ lab.define("convolution", async (root) => {
         + "Choose a smaller F or a larger P.")) return;
     padded = x.map((slice) => pad(slice, P));
     slices = padded.map((slice, d) => table(`input x[${d}]${P ? " with padding" : ""}`,
-      texts(slice), { ink: x.length === 1 && slice }));
+      slice, { ink: x.length === 1 && slice }));
     slices.forEach(({ cells }) => each(cells, (cell, r, c) =>
       cell.classList.toggle("lab-padding", x[0][r - P]?.[c - P] === undefined)));
     hints.replaceChildren();
@@ -116,8 +112,8 @@ lab.define("convolution", async (root) => {
       slice.slice(0, F).map((row) => row.slice(0, F))));
     y = conv2d(x, weights, b, S, P);
     const largest = Math.max(...y.flat(2).map(Math.abs)) || 1;
-    maps = y.map((map, k) => table(`output y[${k}]`, texts(map, 2),
-      { choose: (r, c) => steps.go(O * (O * k + r) + c) }));
+    maps = y.map((map, k) => table(`output y[${k}]`, map,
+      { choose: (r, c) => steps.go(O * (O * k + r) + c), decimals: 2 }));
     maps.forEach(({ cells }, k) => each(cells, (cell, r, c) => {
       const value = y[k][r][c];
       cell.dataset.text = cell.textContent;
@@ -136,7 +132,7 @@ lab.define("convolution", async (root) => {
       const parts = products(windowAt(slice, r, c, F, S), weights[k][d]);
       const total = sum(parts.flat());
       slices[d].look(S * r, S * c, F);
-      places[d].replaceChildren(table("products", texts(parts)).element);
+      places[d].replaceChildren(table("products", parts).element);
       totals[d].textContent = `their sum: ${show(total)}`;
       return total;
     });

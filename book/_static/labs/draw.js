@@ -2,15 +2,15 @@
    written before the reader's eyes. */
 "use strict";
 
-{
+lab.define("draw", ["pad", "pixels", "examples"], (
+  { HARD, pixels, drawingPad }, { paper, image }, { accuracies, digits },
+) => {
   const { make, button, percent } = lab;
   const BLANK =
     "The pad is blank: draw a digit, and the models read it while you draw.";
   const OPENING = 15; // of the examples: the three models don't agree about it
-  // The way of the pen that wrote it, as [column, row], and how long that took, in ms.
-  const WAY = [[23, 6], [16, 6.5], [12, 8], [6, 12.5], [6, 14.5], [9, 15.7], [18, 16.5],
-    [18.5, 19], [16, 21.5], [13.5, 20.5], [13.5, 18.5]];
-  const WRITING = 1800, PATIENCE = 1000;
+  const opening = digits[OPENING];
+  const WRITING = 1800, PATIENCE = 1000; // ms
   const HELP = "With keys: arrows move the pen, space puts it down or lifts it, Escape "
     + "clears. Or upload or paste a picture of one digit, or pick one of MNIST's test "
     + "digits; softmax regression misreads the hard ones.";
@@ -55,26 +55,6 @@
     };
   }
 
-  /* When the pen is at each pixel with ink, from 0 to 1: at the nearest point of its
-     way. Plain loops: a phone shall not be seen to think before it writes. */
-  function times(levels) {
-    const points = WAY.slice(1).flatMap(([x, y], n) => {
-      const [fromX, fromY] = WAY[n];
-      const count = Math.round(4 * Math.hypot(x - fromX, y - fromY));
-      return Array.from({ length: count }, (_, i) =>
-        ({ x: fromX + (i / count) * (x - fromX), y: fromY + (i / count) * (y - fromY) }));
-    });
-    return Array.from(levels, (level, n) => {
-      let nearest = 0, least = Infinity;
-      for (let i = 0; level && i < points.length; i++) {
-        const right = points[i].x - n % 28, down = points[i].y - Math.floor(n / 28);
-        const away = right * right + down * down;
-        if (away < least) [nearest, least] = [i, away];
-      }
-      return nearest / points.length;
-    });
-  }
-
   /* What the preview shows, in words. */
   function words(levels = []) {
     const ink = Array.from(levels.keys()).filter((n) => levels[n] > 50);
@@ -86,38 +66,33 @@
   }
 
   /* What the worker does with a picture, or with what is to be framed and read. */
-  function* read(
-    { picture, detector, ...asked }, framing, models, { toInput },
-  ) {
-    if (picture) return framing.grey(picture);
-    const levels = framing.frameOfPad(asked);
-    yield;
-    const input = toInput(levels), probabilities = [];
-    for (const model of models.models) {
-      probabilities.push(models.softmax(model.logits(input)));
+  const work = (framing, models, { toInput }) =>
+    function* read({ picture, detector, ...asked }) {
+      if (picture) return framing.grey(picture);
+      const levels = framing.frameOfPad(asked);
       yield;
-    }
-    if (detector) models.detector ??= models.network(detector);
-    const strange = detector && models.detector.logits(input)[0] > 0;
-    return { levels, probabilities, strange };
-  }
+      const input = toInput(levels), probabilities = [];
+      for (const model of models.models) {
+        probabilities.push(models.softmax(model.logits(input)));
+        yield;
+      }
+      if (detector) models.detector ??= models.network(detector);
+      const strange = detector && models.detector.logits(input)[0] > 0;
+      return { levels, probabilities, strange };
+    };
 
   /* The worker; without the models, each question is answered with a sentence. */
   async function reading() {
     try {
-      // The weights take longest: they are asked for before models.js is here to ask.
-      const [framing, models] =
-        await Promise.all(["framing", "models", "weights"].map(lab.fetchPart));
-      return lab.offload(read, framing, models, lab.maths);
+      lab.ask("weights"); // they take longest: not only when models.js is here to ask
+      return await lab.offload(work, "framing", "models", "maths");
     } catch ({ message }) {
       return () => Promise.reject(new Error(
         `cannot be read: the models did not arrive (${message}); reload the page.`));
     }
   }
 
-  lab.define("draw", async (root) => {
-    const [{ HARD, paper, image, pixels, drawingPad }, { accuracies, digits }] =
-      await Promise.all(["pad", "examples"].map(lab.load));
+  return (root) => {
     let arrived = false; // on a slow network the pad is there before the models
     const reader = reading().finally(() => { arrived = true; });
     const help = make("p", { id: "lab-draw-help" }, HELP);
@@ -160,7 +135,7 @@
         if (asked) {
           // It knows framed pictures; levels that are given are MNIST's, or unframed.
           const detector = asked.levels && !(last.own && framed.checked)
-            ? null : await lab.fetchPart("detector").catch(() => null);
+            ? null : await lab.load("detector").catch(() => null);
           said = await (await reader)({ ...asked, detector });
         }
       } catch ({ message }) {
@@ -191,10 +166,9 @@
     /* The opening digit is written once, as soon as the models can read along, or after
        a moment; whoever touches the pad has it. */
     async function write() {
-      const levels = lab.bytes(digits[OPENING].image);
-      let begun = null, when;
+      const [levels, when] = [opening.image, opening.written].map(lab.bytes);
+      let begun = null;
       const replay = lab.animation(root, (time) => {
-        when ??= times(levels);
         begun ??= time;
         const written = (time - begun) / WRITING;
         if (begun !== time && !pad.opening) replay.stop();
@@ -202,7 +176,7 @@
           replay.stop();
           pad.showDigit(String(OPENING), true);
         } else {
-          const part = levels.map((level, n) => (when[n] <= written ? level : 0));
+          const part = levels.map((level, n) => (when[n] <= 255 * written ? level : 0));
           pad.showLevels(part, { opening: true, unfinished: true });
         }
       });
@@ -250,5 +224,5 @@
     if (lab.still.matches || below || asked) pad.showDigit(String(OPENING), true);
     else write();
     return state;
-  });
-}
+  };
+});

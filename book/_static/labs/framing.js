@@ -7,7 +7,8 @@
    const { frame, frameStrokes, frameOfPad, grey } = await lab.load("framing"); */
 "use strict";
 
-lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("picture")]).then((parts) => lab.recipe(function framing({ sums, inverse, closing, spread, pieces, extent, thicken }, picture) {
+lab.define("framing", ["image", "picture"], function framing(image, picture) {
+  const { sums, inverse, closing, spread, pieces, extent, thicken } = image;
   const { abs, ceil, floor, max, min } = Math;
 
   const BOX = 20, FRAME = 28, CENTRE = 14, FINE = 4, THIN = 1.9, THICK = 4.2;
@@ -37,11 +38,7 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
 
   // ---- numbers. Plain loops: a callback for each pixel takes many times as long.
 
-  function above(values, level) {
-    const marks = new Uint8Array(values.length);
-    for (let i = 0; i < values.length; i++) marks[i] = values[i] > level;
-    return marks;
-  }
+  const above = (values, level) => values.map((value) => value > level);
   const largest = (values) => values.reduce((a, b) => max(a, b), 0);
   const total = (values) => values.reduce((a, b) => a + b, 0);
 
@@ -348,4 +345,4 @@ lab.define("framing", Promise.all([lab.fetchPart("image"), lab.fetchPart("pictur
   }
 
   return { frame, frameStrokes, frameOfPad, grey: picture.grey };
-}, ...parts)));
+});

@@ -2,7 +2,7 @@
    A picture is a typed array, row after row. */
 "use strict";
 
-lab.define("image", lab.recipe(function image() {
+lab.define("image", [], function image() {
   const { abs, ceil, floor, max, min } = Math;
 
   /* The sums of square windows. Beyond its ends a row goes on at its last value, "edge",
@@ -34,32 +34,22 @@ lab.define("image", lab.recipe(function image() {
   }
 
   /* The largest of 2 · radius + 1 neighbours, in rows that go on for `margin` pixels at
-     either end, with their last value or the one given. van Herk 1992: a window is the
-     end of one block and the start of the next, so two running maxima, one from each
-     side of a block, give it whatever its size. */
+     either end, with their last value or the one given. The largest of 2 n numbers is
+     the larger of two that each are the largest of n: what is seen doubles. */
   function spreadRows(values, height, width, radius, margin = radius, beyond = -1) {
     const block = 2 * radius + 1, length = width + 2 * margin, count = length - 2 * radius;
-    const long = new Uint8Array(length), left = new Uint8Array(length), right = new Uint8Array(length);
-    const turned = new Uint8Array(height * count);
+    const long = new Uint8Array(length), turned = new Uint8Array(height * count);
     for (let y = 0; y < height; y++) {
       const row = values.subarray(y * width, (y + 1) * width);
       const [first, last] = beyond < 0 ? [row[0], row[width - 1]] : [beyond, beyond];
       long.fill(first, 0, margin).fill(last, margin + width).set(row, margin);
-      for (let start = 0; start < length; start += block) {
-        const stop = min(start + block, length);
-        for (let x = start, best = 0; x < stop; x++) {
-          if (long[x] > best) best = long[x];
-          right[x] = best;
-        }
-        for (let x = stop - 1, best = 0; x >= start; x--) {
-          if (long[x] > best) best = long[x];
-          left[x] = best;
+      for (let seen = 1, more = 1; seen < block; seen += more) {
+        more = min(seen, block - seen);
+        for (let x = 0; x < length - more; x++) {
+          if (long[x + more] > long[x]) long[x] = long[x + more];
         }
       }
-      for (let x = 0, to = y; x < count; x++, to += height) {
-        const other = right[x + 2 * radius];
-        turned[to] = left[x] > other ? left[x] : other;
-      }
+      for (let x = 0; x < count; x++) turned[x * height + y] = long[x];
     }
     return turned;
   }
@@ -70,11 +60,7 @@ lab.define("image", lab.recipe(function image() {
     return spreadRows(wider, width, height, down, down, 0);
   }
 
-  function inverse(grey) {
-    const turned = new Uint8Array(grey.length);
-    for (let i = 0; i < grey.length; i++) turned[i] = 255 - grey[i];
-    return turned;
-  }
+  const inverse = (grey) => grey.map((level) => 255 - level);
 
   /* The light spread in square windows, and then the dark. */
   function closing(grey, height, width, radius, beyond) {
@@ -149,4 +135,4 @@ lab.define("image", lab.recipe(function image() {
   }
 
   return { sums, inverse, closing, spread, pieces, extent, thicken };
-}));
+});

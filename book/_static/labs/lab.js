@@ -9,64 +9,62 @@
 const lab = (() => {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  const parts = new Map(); // name → { promise of what the script defines, resolve, … }
+  const parts = new Map(); // name → { promise of what its script says, resolve, … }
 
   // ---- scripts and workers
 
   function part(name) {
-    if (!parts.has(name)) {
-      const own = {};
-      own.promise = new Promise((...ends) => { [own.resolve, own.reject] = ends; });
-      parts.set(name, own);
-    }
+    if (!parts.has(name)) parts.set(name, Promise.withResolvers());
     return parts.get(name);
   }
 
-  /* A script of this folder says what it has: a lab, a function of its placeholder;
-     or something that other scripts need. */
-  const define = (name, what) => part(name).resolve(what);
-
-  /* What `make` makes of what is given to it, recipes or plain data. It uses nothing
-     else, so a worker can make the same of the source text; it is made when needed. */
-  function recipe(make, ...given) {
-    let made;
-    const source = given.map((part) => part.source ?? JSON.stringify(part));
-    return {
-      source: `(${make})(${source.join(", ")})`,
-      build: () => (made ??= make(...given.map((part) => part.build?.() ?? part))),
-    };
+  /* A script of this folder says what it has, define("pooling", (root) => …): a lab, a
+     function of its placeholder; or something that other scripts need. Or it names what
+     it is built of, define("own", ["pad"], (pad) => …): this is asked for at once, and
+     it is built when it is needed. If `build` uses nothing else, a worker can do it. */
+  function define(name, needs, build) {
+    const own = part(name);
+    own.asked = true;
+    own.resolve(build ? { needs, build } : { needs: [], what: needs });
+    if (build) needs.forEach(ask);
   }
 
-  /* The element that loads a file of this folder, if there is one: a page comes with
-     those of the lab that it begins with. */
+  /* The element that loads a file of this folder: a page comes with those of the lab
+     that it begins with, others are added. */
   const loader = (file) =>
     document.querySelector(`[src$="labs/${file}"], [href$="labs/${file}"]`);
+  const loading = (file, add) =>
+    loader(file) ?? document.head.appendChild(add(folder + file));
 
-  function added(element) {
-    document.head.append(element);
-    return element;
-  }
-
-  /* Load labs/NAME.js once; a promise of what it defined, recipes as such. */
-  function fetchPart(name) {
+  /* Load labs/NAME.js once. */
+  function ask(name) {
     const own = part(name), file = `${name}.js`;
-    (loader(file) ?? added(make("script", { src: folder + file, charset: "utf-8" })))
-      .onerror = () => own.reject(new Error(`${file} could not be loaded`));
+    if (!own.asked) {
+      loading(file, (src) => make("script", { src, charset: "utf-8" })).onerror = () =>
+        own.reject(new Error(`${file} could not be loaded`));
+    }
+    own.asked = true;
     return own.promise;
   }
 
-  /* The same, recipes followed. */
-  async function load(name) {
-    const part = await fetchPart(name);
-    return part.build?.() ?? part;
+  /* The same, and build it once: a promise of what it has. */
+  const load = (name) => (part(name).built ??= (async () => {
+    const { needs, build, what } = await ask(name);
+    return build ? build(...await Promise.all(needs.map(load))) : what;
+  })());
+
+  /* What builds a part, as text. */
+  async function source(name) {
+    const { needs, build, what } = await ask(name);
+    if (!build) return JSON.stringify(what);
+    return `(${build})(${await Promise.all(needs.map(source))})`;
   }
 
   /* Load labs/NAME.css, which the lab can do without. */
   const style = (name) => new Promise((go) => {
-    const file = `${name}.css`, known = loader(file);
-    const link = known
-      ?? added(make("link", { rel: "stylesheet", href: folder + file }));
-    if (known?.sheet) go();
+    const link =
+      loading(`${name}.css`, (href) => make("link", { rel: "stylesheet", href }));
+    if (link.sheet) go();
     else link.onload = link.onerror = go;
   });
 
@@ -83,27 +81,28 @@ const lab = (() => {
     }
   }
 
-  /* Let a worker do what takes long, so that the page stays quick. `work` is a
-     generator function of a message and of what the recipes make; returned is an async
-     function of the message, which gives what `work` returns. A book opened from a disk
-     may not load a worker's file, but may make one from a text. Where there are no
-     workers, the page does the work itself, a slice at a time, between two frames. */
-  function offload(work, ...recipes) {
+  /* Let a worker do what takes long, so that the page stays quick. `work` is a function
+     of the parts named; it gives a generator function of a message. Promised is an async
+     function of the message, which gives what the generator returns. A book opened from
+     a disk may not load a worker's file, but may make one from a text. Where there are
+     no workers, the page does the work itself, a slice at a time, between two frames. */
+  async function offload(work, ...names) {
     const waiting = new Map();
-    let worker = null, count = 0;
+    let worker = null, count = 0, own;
     const text = `"use strict";
-      const work = ${work}, finish = ${finish};
-      const made = Promise.all([${recipes.map(({ source }) => source).join(", ")}]);
+      const finish = ${finish};
+      const made = Promise.all([${await Promise.all(names.map(source))}]);
+      const work = made.then((parts) => (${work})(...parts));
       onmessage = async ({ data: [id, message] }) => {
         try {
-          postMessage([id, await finish(work(message, ...await made))]);
+          postMessage([id, await finish((await work)(message))]);
         } catch (error) {
           postMessage([id, null, error.message]);
         }
       };`;
     async function here(message) {
-      const made = await Promise.all(recipes.map((part) => part.build()));
-      return finish(work(message, ...made), frame);
+      own ??= Promise.all(names.map(load)).then((parts) => work(...parts));
+      return finish((await own)(message), frame);
     }
     try {
       worker = new Worker(URL.createObjectURL(new Blob([text])));
@@ -121,10 +120,10 @@ const lab = (() => {
     } catch {} // not known, or forbidden
     return (message) => {
       if (!worker) return here(message);
-      return new Promise((resolve, reject) => {
-        waiting.set(++count, { message, resolve, reject });
-        worker.postMessage([count, message]);
-      });
+      const { promise, ...ends } = Promise.withResolvers();
+      waiting.set(++count, { message, ...ends });
+      worker.postMessage([count, message]);
+      return promise;
     };
   }
 
@@ -225,19 +224,20 @@ const lab = (() => {
     return make("label.lab-control", make("span", text), input, hint);
   }
 
-  /* A labelled list to choose from; options are [value, text] pairs. */
+  /* A labelled list to choose from; an option is a [value, text] pair, or both in one. */
   function choice(text, options, value, change) {
     const select = make("select", { onchange: () => change(select.value) },
-      options.map(([key, name]) =>
+      options.map((option) => [option].flat()).map(([key, name = key]) =>
         make("option", { value: key, selected: key === value }, name)));
     return make("label.lab-control", make("span", text), select);
   }
 
-  /* The way of an arrow key, down and right, if one was pressed; the page stays. */
+  /* The way of an arrow key, or of another one, down and right, if it was pressed; the
+     page stays. */
   const WAYS = { Left: [0, -1], Up: [-1, 0], Down: [1, 0], Right: [0, 1] };
-  function arrow(event) {
+  function arrow(event, others) {
     if (event.altKey || event.ctrlKey || event.metaKey) return undefined;
-    const way = WAYS[event.key.replace("Arrow", "")];
+    const way = { ...WAYS, ...others }[event.key.replace("Arrow", "")];
     if (way) event.preventDefault();
     return way;
   }
@@ -334,37 +334,34 @@ const lab = (() => {
     + (shape.length ? `.reshape(${shape.join(", ")})` : "");
 
   /* What pages and workers compute with. */
-  const maths = recipe(function maths() {
+  function maths() {
     const MEAN = 33.32, STD = 78.57;
 
     /* Grey levels (0 paper … 255 ink) to what models expect, as to_input in the
        package: around a mean of 0, with a standard deviation of 1. */
-    function toInput(greys) {
-      const inputs = new Float32Array(greys.length);
-      for (let k = 0; k < greys.length; k++) inputs[k] = (greys[k] - MEAN) / STD;
-      return inputs;
-    }
+    const toInput = (greys) => Float32Array.from(greys, (grey) => (grey - MEAN) / STD);
 
     /* log Σ exp z; the largest is taken out first, so that nothing overflows. */
     function logSumExp(z) {
-      const largest = Math.max(...z);
-      let sum = 0;
-      for (const score of z) sum += Math.exp(score - largest);
-      return largest + Math.log(sum);
+      const most = Math.max(...z);
+      return most + Math.log(z.reduce((all, score) => all + Math.exp(score - most), 0));
     }
 
     function softmax(z) {
-      const largest = Math.max(...z);
-      const powers = Array.from(z, (score) => Math.exp(score - largest));
-      const sum = powers.reduce((a, b) => a + b);
-      return powers.map((power) => power / sum);
+      const all = logSumExp(z);
+      return Array.from(z, (score) => Math.exp(score - all));
     }
 
     const bytes = (base64) =>
       Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
-    return { toInput, logSumExp, softmax, bytes };
-  });
+    const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
+    const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+    const clamp = (n, low, high) => Math.min(Math.max(n, low), high);
+
+    return { toInput, logSumExp, softmax, bytes, sum, largest, clamp };
+  }
+  define("maths", [], maths);
 
   const near = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
@@ -386,8 +383,8 @@ const lab = (() => {
   }
 
   return {
-    folder, define, recipe, fetchPart, load, style, offload, pause, still, make,
+    folder, define, ask, load, style, offload, pause, still, make,
     heading, button, slider, move, field, choice, WAYS, arrow, status, animation, plot,
-    tint, fixed, percent, thousands, tensor, isDigit, maths, ...maths.build(),
+    tint, fixed, percent, thousands, tensor, isDigit, ...maths(),
   };
 })();

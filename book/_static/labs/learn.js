@@ -2,7 +2,8 @@
    step against the gradient, in a worker; the page draws what it tells. */
 "use strict";
 
-{
+lab.ask("digits"); // they take longest
+lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
   const { make, button, slider, percent, thousands } = lab;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
   const MOST_STEPS = 200_000; // that an address may ask for
@@ -23,44 +24,50 @@
 
   /* What the worker does. It begins anew, gets one more digit, or learns: from so many
      digits, at most up to an epoch or a step; then it tells how far it has come. */
-  function* learn(
-    { reset, add, digits = 0, until = Infinity, upTo = Infinity, options, measure },
-    { inked, Training }, { train, test }, state,
-  ) {
-    if (reset) {
-      state.sets ??= [train, test].map(inked);
-      const [all, held] = state.sets, some = (list) => [...list.slice(0, reset.count)];
-      const learned = { lists: some(all.lists), labels: some(all.labels) };
-      state.training = new Training(learned, held, reset);
-      state.own = [];
-      state.shown ??= held.lists.slice(0, 10).map((list, n) => ({
-        list, label: held.labels[n], levels: test.images.slice(784 * n, 784 * (n + 1)),
-      }));
-    }
-    const { training } = state;
-    for (const { levels, label } of add ? [add] : reset?.own ?? []) {
+  function work({ inked, Training }, { train, test }) {
+    const [all, held] = [train, test].map(inked);
+    const shown = held.lists.slice(0, 10).map((list, n) => ({
+      list, label: held.labels[n], levels: test.images.slice(784 * n, 784 * (n + 1)),
+    }));
+    let training, own;
+
+    function add({ levels, label }) {
       const [list] = inked({ images: levels, labels: [label] }).lists;
-      state.own.push({ list, levels, label });
+      own.push({ list, levels, label });
       training.train.lists.push(list);
       training.train.labels.push(label);
     }
-    const goesOn = () =>
-      training.epoch < until && training.steps < upTo && !training.diverged;
-    for (let done = 0, slice = 0; done < digits && goesOn();) {
-      training.step(options);
-      done += options.batch;
-      if (done < slice + 128) continue;
-      slice = done;
-      yield;
+    function begin(settings) {
+      const some = (list) => [...list.slice(0, settings.count)];
+      const learned = { lists: some(all.lists), labels: some(all.labels) };
+      training = new Training(learned, held, settings);
+      own = [];
+      settings.own.forEach(add);
     }
-    if (measure || !goesOn()) training.record();
-    const { time, epoch, steps, points, diverged, network, layers } = training;
-    const [answers, own] = [state.shown, state.own].map((digits) => digits.map(
-      ({ list, ...digit }) => ({ ...digit, ...network.answer(list) })));
-    return {
-      time, epoch, steps, points, diverged, layers, answers, own,
-      weights: new Float32Array(network.layers[0].weights),
-      sizes: [training.train, training.held].map(({ labels }) => labels.length),
+
+    return function* learn(
+      { reset, add: one, digits = 0, until = Infinity, upTo = Infinity, options, measure },
+    ) {
+      if (reset) begin(reset);
+      if (one) add(one);
+      const goesOn = () =>
+        training.epoch < until && training.steps < upTo && !training.diverged;
+      for (let done = 0, slice = 0; done < digits && goesOn();) {
+        training.step(options);
+        done += options.batch;
+        if (done < slice + 128) continue;
+        slice = done;
+        yield;
+      }
+      if (measure || !goesOn()) training.record();
+      const { time, epoch, steps, points, diverged, network, layers } = training;
+      const [answers, adopted] = [shown, own].map((digits) => digits.map(
+        ({ list, ...digit }) => ({ ...digit, ...network.answer(list) })));
+      return {
+        time, epoch, steps, points, diverged, layers, answers, own: adopted,
+        weights: new Float32Array(network.layers[0].weights),
+        sizes: [training.train, training.held].map(({ labels }) => labels.length),
+      };
     };
   }
 
@@ -70,10 +77,7 @@
 
   /* With `hidden`, the reader chooses the layers and sees into them. */
   async function build(root, { hidden }) {
-    const [digits, training, views, { ownDigits }] = await Promise.all([
-      ...["digits", "training"].map(lab.fetchPart), ...["views", "own"].map(lab.load)]);
-    const state = lab.recipe(() => ({})); // the worker's memory
-    const ask = lab.offload(learn, training, digits, state);
+    const ask = await lab.offload(work, "training", "digits");
 
     const adopted = []; // digits of the reader's own
     const shape = { layers: hidden ? 1 : 0, units: 64, activation: "ReLU",
@@ -103,8 +107,6 @@
     const names = ["epochs", "steps", "training cost", "held-out cost",
       "training accuracy", "held-out accuracy"];
     const numbers = names.map(() => make("dd"));
-    const write = (texts, from) =>
-      texts.forEach((text, k) => { numbers[from + k].textContent = text; });
     const status = lab.status();
 
     const named = () => shape.layers === 0; // each template is a digit's
@@ -116,7 +118,11 @@
     let shown = null; // the point that the charts show last
     function draw() {
       const { points, weights, time, steps } = told, last = points.at(-1);
-      write([time.toFixed(2), thousands(steps)], 0);
+      const begun = last.training !== null;
+      [time.toFixed(2), thousands(steps),
+        begun ? nats(last.training) : "–", nats(last.cost),
+        begun ? percent(last.learned) : "–", percent(last.accuracy),
+      ].forEach((text, k) => { numbers[k].textContent = text; });
       pictures.draw(weights, named(), palette, told.layers[0].dead);
       if (hidden) {
         tiles.draw(told.answers);
@@ -124,9 +130,6 @@
       }
       if (shown === last.steps && steps) return;
       shown = last.steps;
-      const begun = last.training !== null;
-      write([begun ? nats(last.training) : "–", nats(last.cost),
-        begun ? percent(last.learned) : "–", percent(last.accuracy)], 2);
       drawCharts();
       if (hidden) layers.draw(told.layers, shape.activation);
     }
@@ -377,5 +380,5 @@ for rows in [r for _ in range(${epoch}) for r in ${shuffled}]:
 print((${answers} == mnist.test.labels).mean())`;
   }
 
-  lab.define("learn", build);
-}
+  return build;
+});

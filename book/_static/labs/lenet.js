@@ -2,12 +2,15 @@
    which of its maps speak for one digit against another. */
 "use strict";
 
-{
+lab.ask("weights"); // they take longest: not only when models.js is here to ask
+lab.define("lenet", [
+  "models", "pad", "examples", "windows", "pixels", "evidence",
+], (models, pads, { digits }, windows, pixels, { evidence: compare, rivals }) => {
   const { make, button, fixed, percent, softmax, tint, toInput } = lab;
+  const { sum, largest, clamp } = lab;
+  const { each, table } = windows, { picture, touchable, INK } = pixels;
   const HELP_ID = "lab-lenet-help", OPENING = "15"; // of the examples: the pad's hard 5
   const THUMB = 24, ZOOM = 216; // pixels of a map: multiples of 24, 12, 8 and 4 cells
-  const MARK = "#e66100"; // around what is open, and on the digit
-  const DIGITS = [..."0123456789"];
   // The digit, then four times what a layer of the model gives: `output` in its list.
   const STAGES = [
     { name: "Digit", text: "28×28" },
@@ -19,9 +22,7 @@
   const HELP = "Draw or choose a digit. Press any map, then any cell of it, or use the "
     + "arrow keys: you see what it is made of. Blue is below 0, white 0, red above.";
 
-  const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
-  const within = (n, count) => Math.min(Math.max(n | 0, 0), count - 1);
-  const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+  const within = (n, count) => clamp(n | 0, 0, count - 1);
   const strongest = (numbers) => numbers.map(Math.abs).indexOf(largest(numbers));
   const four = (number) => fixed(number, 4);
   const pooling = (layer) => layer % 2 === 0;
@@ -68,90 +69,30 @@
     return found;
   }
 
-  /* The last layer is linear, so the score of a minus that of b is a sum: of what a
-     blank page has in it already, and of what each cell, so each map, adds to it. */
+  const cellsOf = (cells, map) => cells.subarray(16 * map, 16 * map + 16);
+  /* What each of the last maps' cells, so each map, adds to the score of a against b. */
   function evidence(model, stages, blank, a, b) {
-    const { weight, bias } = model.layers.at(-1);
-    const { maps, values } = stages[4], paper = blank[4].values;
-    const weights = Float64Array.from(values, (_, n) =>
-      weight[a * values.length + n] - weight[b * values.length + n]);
-    const cells = weights.map((w, n) => w * (values[n] - paper[n]));
-    const shares = Array.from({ length: maps }, (_, map) =>
-      sum(cells.subarray(16 * map, 16 * map + 16)));
+    const { added, ...found } = compare(
+      model.layers.at(-1), stages[4].values, blank[4].values, a, b);
+    const shares = Array.from({ length: stages[4].maps }, (_, map) =>
+      sum(cellsOf(added, map)));
     const order = [...shares.keys()].sort((m, n) => shares[n] - shares[m]);
-    const page = bias[a] - bias[b] + sum(weights.map((w, n) => w * paper[n]));
-    return { weights, cells, shares, order, blank: page };
-  }
-
-  // ---- pictures
-  /* For the shares from -1 to 1 in 511 steps, as pixels of a canvas. */
-  const palette = (colour) => new Uint32Array(Uint8Array.from(Array(511).fill()
-    .flatMap((_, n) => [...colour((n - 255) / 255), 255])).buffer);
-  const COLOURS = palette(tint), GREYS = palette((n) => Array(3).fill(255 * n));
-
-  /* A canvas with maps side by side: `size` pixels each, every `pitch` pixels, so many
-     in a row. It outlines a square of cells, and tells which one the pointer is on. */
-  function picture(attributes) {
-    const canvas = make("canvas", attributes), context = canvas.getContext("2d");
-    let painted, image, maps, side, size, columns, pitch;
-    const corner = (map) => [map % columns, Math.floor(map / columns)]
-      .map((n) => 1 + pitch * n);
-    const restore = () => context.putImageData(image, 0, 0); // without outlines
-    return {
-      canvas,
-      paint(stage, plan, limit = largest(stage.values), colours = COLOURS) {
-        if (stage === painted && plan.pitch === pitch) return restore();
-        ({ maps, side } = painted = stage);
-        ({ size, columns, pitch } = plan);
-        canvas.width = pitch * (columns - 1) + size + 2;
-        canvas.height = pitch * (Math.ceil(maps / columns) - 1) + size + 2;
-        image = context.createImageData(canvas.width, canvas.height);
-        const pixels = new Uint32Array(image.data.buffer);
-        const cell = Array(size).fill().map((_, n) => Math.floor(n * side / size));
-        for (let map = 0; map < maps; map++) {
-          const [left, top] = corner(map);
-          for (let y = -1; y <= size; y++) {
-            for (let x = -1, at = (top + y) * canvas.width + left - 1; x <= size; x++) {
-              const n = (map * side + cell[y]) * side + cell[x];
-              pixels[at++] = n >= 0 // NaN on the line around
-                ? colours[Math.round(255 + 255 * stage.values[n] / (limit || 1))]
-                : 0xff888888;
-            }
-          }
-        }
-        restore();
-      },
-      outline({ map = 0, row = 0, column = 0, size: cells }, colour, width) {
-        const [left, top] = corner(map), scale = size / side;
-        const inset = width / 2 - 1, length = scale * cells - 2 * inset;
-        Object.assign(context, { strokeStyle: colour, lineWidth: width });
-        context.strokeRect(
-          left + scale * column + inset, top + scale * row + inset, length, length);
-      },
-      hit({ clientX, clientY }) {
-        const { left, top } = canvas.getBoundingClientRect();
-        const [x, y] = [clientX - left - 1, clientY - top - 1];
-        const cell = (n) => within(Math.floor(n % pitch * side / size), side);
-        const map = columns * Math.floor(y / pitch) + Math.floor(x / pitch);
-        return { map: within(map, maps), row: cell(y), column: cell(x) };
-      },
-    };
+    return { ...found, cells: added, shares, order };
   }
 
   async function build(root) {
-    const [parts, { drawingPad, framer }, { digits }, { show, each, table }] =
-      await Promise.all(["models", "pad", "examples", "windows"].map(lab.load));
-    const model = parts.model("LeNet");
+    const model = models.model("LeNet");
     await lab.pause();
-    const framed = await framer();
-    const paper = new Uint8Array(784), blank = stagesOf(model, toInput(paper));
+    const blank = stagesOf(model, toInput(pads.BLANK));
     const plans = STAGES.map(({ columns }) => ({ size: THUMB, columns, pitch: 26 }));
-    const single = (size) => ({ size, columns: 1, pitch: size });
     let digit, stages; // in grey levels, and all that is computed from it
     let layer = 4, over = null, circled = null; // what is open; what the mouse is over
     const trail = [], places = STAGES.map(() => ({ map: 0, row: 0, column: 0 }));
     let a, b, found; // the two digits that are compared, and the evidence
-    const pair = [null, null]; // the two, if the reader chose them
+    const pair = rivals(() => {
+      draw();
+      line.say(difference.textContent);
+    });
     const here = () => ({ layer, ...(over ?? places[layer]) });
     // From the whole to a number, and back
     function open(stage, place) {
@@ -170,18 +111,10 @@
     /* The strongest cell of the map with this rank in the evidence. */
     function ranked(rank) {
       const map = found.order[within(rank, 50)];
-      const cell = strongest(found.cells.subarray(16 * map, 16 * map + 16));
+      const cell = strongest(cellsOf(found.cells, map));
       return { map, row: cell >> 2, column: cell % 4 };
     }
     const seen = (name) => picture({ role: "img", "aria-label": name });
-    const touchable = (name, press, move, more) => ({
-      tabindex: 0, role: "application", "aria-label": name, onclick: press,
-      onkeydown(event) {
-        const way = lab.arrow(event);
-        if (way) move(...way);
-      },
-      ...more,
-    });
     const pictures = STAGES.map(({ name, text }, n) => (n ? picture(touchable(
       `${name}, ${text}: arrow keys choose a map`,
       (event) => open(n, pictures[n].hit(event)),
@@ -212,15 +145,14 @@
     const answer = make("p.lab-lenet-answer"), line = lab.status("lab-spoken");
     const [numbers, cells, products] =
       ["div.lab-lenet-numbers", "div.lab-lenet-numbers", "div"].map((kind) => make(kind));
-    const scores = DIGITS.map((digit) => make("tr",
+    const scores = Array.from("0123456789", (digit) => make("tr",
       make("th", { scope: "row" }, digit), make("td"), make("td.lab-lenet-share")));
 
     /* A table of numbers, coloured like the maps, on a scale of its own. */
     function coloured(caption, values, columns, ring, options) {
       const rows = Array.from({ length: values.length / columns }, (_, r) =>
         [...values.slice(columns * r, columns * (r + 1))]);
-      const made = table(caption, rows.map((row) => row.map((n) => show(n, 2))),
-        { chars: 5, ...options });
+      const made = table(caption, rows, { chars: 5, decimals: 2, ...options });
       each(made.cells, (cell, r, c) => {
         const share = rows[r][c] / (largest(values) || 1);
         cell.style.background = `rgb(${tint(0.6 * share)})`; // black is read on it
@@ -262,21 +194,21 @@
       const at = here(), squares = fields(at);
       pictures.forEach(({ paint, outline }, n) => {
         if (n) paint(stages[n], plans[n]);
-        else paint(digit, single(112), 255, GREYS);
+        else paint(digit, { size: 112 }, 255, INK);
         // A pooling takes each map for itself, a convolution all of them.
         const alone = n === layer || (pooling(layer) && n === layer - 1);
         const maps = alone ? [at.map] : [...Array(stages[n].maps).keys()];
         if (n <= layer) maps.forEach((map) =>
-          outline({ ...squares[n], map }, n ? "black" : MARK, n ? 1 : 2));
-        if (n === layer) outline({ map: at.map, size: stages[n].side }, MARK, 2);
-        if (n === layer - 1 && circled) outline({ ...circled, size: 1 }, MARK, 2);
+          outline({ ...squares[n], map }, ...(n ? [1, "black"] : [])));
+        if (n === layer) outline({ map: at.map, size: stages[n].side });
+        if (n === layer - 1 && circled) outline({ ...circled, size: 1 });
       });
       const { side, values } = stages[layer], own = values.subarray(side ** 2 * at.map);
-      zoom.paint({ maps: 1, side, values: own }, single(ZOOM), largest(values));
-      zoom.outline({ ...squares[layer], map: 0 }, "black", 3);
+      zoom.paint({ maps: 1, side, values: own }, { size: ZOOM }, largest(values));
+      zoom.outline({ ...squares[layer], map: 0 }, 3, "black");
       [[small, at], [below, { layer: 4, ...places[4] }]].forEach(([shown, cell]) => {
-        shown.paint(digit, single(84), 255, GREYS);
-        shown.outline(fields(cell)[0], MARK, 2);
+        shown.paint(digit, { size: 84 }, 255, INK);
+        shown.outline(fields(cell)[0]);
       });
     }
 
@@ -293,11 +225,11 @@
       });
       const other = z[b] < 0 ? `(${four(z[b])})` : four(z[b]);
       difference.textContent = `Score of ${a} − score of ${b} = ${four(z[a])} − `
-        + `${other} = ${four(z[a] - z[b])}. A blank page has ${four(found.blank)} `
+        + `${other} = ${four(z[a] - z[b])}. A blank page has ${four(found.page)} `
         + `of it; the 50 maps of the second pooling add ${four(sum(shares))}. `
         + `Red bars speak for ${a}, blue ones for ${b}; press one to open its map.`;
       const own = coloured(`map ${map}, for ${a} against ${b}`,
-        found.cells.subarray(16 * map, 16 * map + 16), 4);
+        cellsOf(found.cells, map), 4);
       own.look(row, column, 1);
       share.textContent = `Map ${map} adds ${four(shares[map])}; of that, the cell in `
         + `the frame (${four(stages[4].values[at])} − ${four(blank[4].values[at])} on `
@@ -309,8 +241,7 @@
     function draw() {
       const at = here(), z = stages[5].values, y = softmax(z);
       const best = [...z.keys()].sort((m, n) => z[n] - z[m]);
-      a = pair[0] ?? best.find((n) => n !== pair[1]);
-      b = pair[1] ?? best.find((n) => n !== a);
+      [a, b] = pair.of(z);
       found = evidence(model, stages, blank, a, b);
       scores.forEach((row, n) => {
         const [, score, probability] = row.children;
@@ -330,31 +261,21 @@
       return best.map((n) => `${n} (${percent(y[n])})`);
     }
 
-    function take(given, text = "") {
+    function read(given, text = "") {
       digit = { maps: 1, side: 28, values: given };
       [stages, over] = [stagesOf(model, toInput(given)), null];
       const [first, second] = draw();
       answer.textContent = `${text}LeNet reads ${first}, then ${second}.`;
     }
-    async function read() {
-      if (pad.drawing) return; // the ink follows the hand; read when it rests
-      const asked = pad.question();
-      let text = asked ? "" : "The pad is blank. ";
-      const refuse = ({ message }) => { text = `The drawing ${message} `; };
-      const frame = asked && (asked.levels ?? await framed(asked).catch(refuse));
-      take(frame ?? paper, text);
+    function take(levels, fault) {
+      const text = fault || (pad.question() ? "" : "The pad is blank.");
+      read(levels ?? pads.BLANK, text && `${text} `);
       line.say(pad.pen + answer.textContent, 400);
     }
 
-    const compare = (text, auto, n) => lab.choice(text,
-      [["", auto], ...DIGITS.map((digit) => [digit, digit])], "", (digit) => {
-        pair[n] = digit ? Number(digit) : null;
-        draw();
-        line.say(difference.textContent);
-      });
     const ten = make("table.lab-lenet-scores",
       make("caption", make("strong", "Ten scores"), " and probabilities"), scores);
-    const pad = drawingPad({ described: HELP_ID, digits, busy: ten, answer: read });
+    const pad = await pads.readingPad({ described: HELP_ID, digits, busy: ten, take });
     const ways = Object.entries(lab.WAYS).map(([name, way], n) =>
       button("←↑↓→"[n], () => step(...way), { "aria-label": `${name}, by a cell` }));
     const figures = STAGES.map(({ name, text }, n) => make("figure",
@@ -368,11 +289,10 @@
           make("div.lab-lenet-zoom", zoom.canvas, small.canvas, row(ways)),
           make("div", numbers, equation, row(descend, back))), ten),
       make("div.lab-lenet-why",
-        row(compare("Why", "the answer", 0), compare("and not", "the runner-up", 1)),
-        difference, chart, cells),
+        pair.element, difference, chart, cells),
       line);
     await lab.pause();
-    take(lab.bytes(digits[OPENING].image));
+    read(lab.bytes(digits[OPENING].image));
     places[4] = ranked(0);
     pad.showDigit(OPENING, true);
     const drawn = pad.state(() => (pad.question() ? digit.values : []));
@@ -396,5 +316,5 @@
     };
   }
 
-  lab.define("lenet", Object.assign(build, { stagesOf, unit, fields, evidence }));
-}
+  return Object.assign(build, { stagesOf, unit, fields, evidence });
+});

@@ -6,8 +6,8 @@
    layer, logits(image), and gradient(image, weights). weights.js lists the layers. */
 "use strict";
 
-lab.define("models", lab.load("weights").then((all) =>
-lab.recipe(function models(weights, { softmax, bytes }) {
+lab.define("models", ["weights", "maths"],
+function models(weights, { softmax, bytes, clamp }) {
   /* What layers take and give: square maps, one after the other. */
   const stack = (maps, side, values = new Float32Array(maps * side ** 2)) =>
     ({ maps, side, values });
@@ -29,40 +29,25 @@ lab.recipe(function models(weights, { softmax, bytes }) {
       }));
     },
 
-    /* The largest number of each window. */
-    MaxPool2d({ kernel_size: F, stride }) {
-      return ({ maps, side, values }) => {
-        const S = Math.floor((side - F) / stride) + 1;
-        return stack(maps, S, new Float32Array(maps * S * S).map((_, n) => {
-          const map = Math.floor(n / S ** 2), row = Math.floor(n / S) % S;
-          const first = (map * side + stride * row) * side + stride * (n % S);
-          let largest = -Infinity;
-          for (let i = 0; i < F * F; i++) {
-            const value = values[first + Math.floor(i / F) * side + i % F];
-            if (value > largest) largest = value;
-          }
-          return largest;
-        }));
+    MaxPool2d({ kernel_size, stride }) {
+      return (input) => {
+        const S = Math.floor((input.side - kernel_size) / stride) + 1;
+        const at = Int32Array.from({ length: input.maps * S * S },
+          (_, n) => largest(input, n, S, kernel_size, stride));
+        return stack(input.maps, S, Float32Array.from(at, (n) => input.values[n]));
       };
     },
 
-    /* Each entry of a kernel is taken once and multiplied with all that it meets: long
-       inner loops over consecutive numbers. */
-    Conv2d({ kernel_size: F, stride, padding, weight, bias }) {
+    Conv2d(layer) {
+      const { kernel_size, stride, padding, weight, bias } = layer;
       return (input) => {
         const { maps, side, values } = pad(input, padding);
-        const S = Math.floor((side - F) / stride) + 1, out = stack(bias.length, S);
-        bias.forEach((b, k) => {
-          const map = out.values.subarray(k * S * S, (k + 1) * S * S).fill(b);
-          for (let n = 0; n < maps * F * F; n++) {
-            const w = weight[k * maps * F * F + n];
-            const d = Math.floor(n / F ** 2), i = Math.floor(n / F) % F, j = n % F;
-            for (let row = 0, to = 0; row < S; row++) {
-              let from = (d * side + stride * row + i) * side + j;
-              for (const end = to + S; to < end; from += stride) {
-                map[to++] += w * values[from];
-              }
-            }
+        const S = Math.floor((side - kernel_size) / stride) + 1;
+        const out = stack(bias.length, S);
+        bias.forEach((b, k) => out.values.fill(b, k * S * S, (k + 1) * S * S));
+        meet(layer, maps, side, S, (n, to, from) => {
+          for (const end = to + S; to < end; from += stride) {
+            out.values[to++] += weight[n] * values[from];
           }
         });
         return out;
@@ -86,48 +71,59 @@ lab.recipe(function models(weights, { softmax, bytes }) {
       return back;
     },
 
-    /* All to the first of the largest, as in PyTorch. */
-    MaxPool2d({ kernel_size: F, stride }, { side, values }, y, slopes) {
-      const back = new Float32Array(values.length);
+    MaxPool2d({ kernel_size, stride }, input, y, slopes) {
+      const back = new Float32Array(input.values.length);
       slopes.forEach((s, n) => {
-        const map = Math.floor(n / y.side ** 2), row = Math.floor(n / y.side) % y.side;
-        const first = (map * side + stride * row) * side + stride * (n % y.side);
-        let i = 0;
-        const at = () => first + Math.floor(i / F) * side + i % F;
-        while (values[at()] !== y.values[n]) i++;
-        back[at()] += s;
+        back[largest(input, n, y.side, kernel_size, stride)] += s;
       });
       return back;
     },
 
-    Conv2d({ kernel_size: F, stride, padding, weight }, { maps, side }, y, slopes) {
-      const back = stack(maps, side + 2 * padding), S = y.side;
-      for (let n = 0; n < weight.length; n++) {
-        const w = weight[n], k = Math.floor(n / (maps * F * F));
-        const d = Math.floor(n / F ** 2) % maps, i = Math.floor(n / F) % F, j = n % F;
-        for (let row = 0, at = k * S * S; row < S; row++) {
-          let to = (d * back.side + stride * row + i) * back.side + j;
-          for (const end = at + S; at < end; to += stride) {
-            back.values[to] += w * slopes[at++];
-          }
+    Conv2d(layer, { maps, side }, y, slopes) {
+      const { stride, padding, weight } = layer;
+      const back = stack(maps, side + 2 * padding);
+      meet(layer, maps, back.side, y.side, (n, at, to) => {
+        for (const end = at + y.side; at < end; to += stride) {
+          back.values[to] += weight[n] * slopes[at++];
         }
-      }
+      });
       return back.values.filter((_, n) => [n / back.side, n].every((at) =>
         Math.floor(at) % back.side >= padding
         && Math.floor(at) % back.side < side + padding));
     },
   };
 
-  /* Zeros around each map. */
-  function pad(input, padding) {
-    if (!padding) return input;
-    const { maps, side, values } = input, out = stack(maps, side + 2 * padding);
-    for (let map = 0; map < maps; map++) {
-      for (let row = 0; row < side; row++) {
-        const from = (map * side + row) * side;
-        const to = (map * out.side + row + padding) * out.side + padding;
-        out.values.set(values.subarray(from, from + side), to);
+  /* What each entry of a kernel meets, row by row of the outputs: `act` gets its place,
+     and where the rows of outputs and of inputs begin. Inner loops over neighbours are
+     left to it. */
+  function meet({ kernel_size: F, stride, weight }, maps, side, S, act) {
+    for (let n = 0; n < weight.length; n++) {
+      const k = Math.floor(n / (maps * F * F)), d = Math.floor(n / F ** 2) % maps;
+      const first = (d * side + Math.floor(n / F) % F) * side + n % F;
+      for (let row = 0; row < S; row++) {
+        act(n, (k * S + row) * S, first + stride * row * side);
       }
+    }
+  }
+
+  /* Where the largest number of a window is, the first one in a tie, as in PyTorch. */
+  function largest({ side, values }, n, S, F, stride) {
+    const map = Math.floor(n / S ** 2), row = Math.floor(n / S) % S;
+    const first = (map * side + stride * row) * side + stride * (n % S);
+    let best = first;
+    for (let i = 1; i < F * F; i++) {
+      const at = first + Math.floor(i / F) * side + i % F;
+      if (values[at] > values[best]) best = at;
+    }
+    return best;
+  }
+
+  /* Zeros around each map. */
+  function pad({ maps, side, values }, padding) {
+    const out = stack(maps, side + 2 * padding);
+    for (let row = 0; row < maps * side; row++) {
+      const to = (row + padding * (1 + 2 * Math.floor(row / side))) * out.side + padding;
+      out.values.set(values.subarray(row * side, (row + 1) * side), to);
     }
     return out;
   }
@@ -171,6 +167,10 @@ lab.recipe(function models(weights, { softmax, bytes }) {
 
   const model = (name) => network({ name, ...weights[name] });
   let all; // made when asked for: a page may need only one of them
-  return { model, network, softmax,
+  /* Grey levels, each a step up, down or neither. */
+  const stepped = (levels, signs, step) =>
+    levels.map((level, n) => clamp(level + step * signs[n], 0, 255));
+
+  return { model, network, softmax, stepped,
     get models() { return (all ??= Object.keys(weights).map(model)); } };
-}, all, lab.maths)));
+});

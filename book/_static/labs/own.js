@@ -17,9 +17,8 @@
       const say = (text) => { line.textContent = text; };
       const pad = drawingPad({ described: HELP_ID, digits: [], busy: fold,
         answer: () => line.textContent.startsWith("Added") || say("") });
-      const which = lab.choice("It is a", [["", "choose"],
-        ...Array.from("0123456789", (digit) => [digit, digit])], label,
-      (digit) => { label = digit; });
+      const which = lab.choice("It is a", [["", "choose"], ..."0123456789"], label,
+        (digit) => { label = digit; });
       async function take() {
         const question = pad.question();
         if (!question) return say("The pad is empty: draw a digit first.");

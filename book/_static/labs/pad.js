@@ -1,38 +1,21 @@
 /* A pad to draw on with mouse, pen, finger or keys, or to put a picture on.
 
-   const { paper, image, pixels, drawingPad } = await lab.load("pad"); */
+   const { pixels, drawingPad, readingPad, framer } = await lab.load("pad"); */
 "use strict";
 
-{
-  const { make, button } = lab;
+lab.define("pad", ["pixels"], ({ PAPER, paper, image }) => {
+  const { make, button, clamp } = lab;
   const SIDE = 280; // pixels of the pad: ten for each of MNIST's 28
   const MARGIN = 20; // paper all round: ink at the edge is not taken for a border
   const PEN = 22; // as broad on the pad as MNIST's strokes are in their frame
   const STEP = 10; // how far an arrow key moves the pen
-  const MOVES = {
-    ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0],
-  };
+  const BLANK = new Uint8Array(784);
   const HARD = 10; // of the examples, these and the later ones: softmax misreads them
   const LONGEST_SIDE = 1_600; // larger pictures are shrunk first, which saves memory
   const LARGEST_FILE = 20e6, MOST_PIXELS = 40e6;
   const UNREADABLE = "cannot be read as a picture: it is damaged or of another kind; "
     + "save it again as PNG or JPEG.";
   const SHRINK = "shrink it, 1,000 pixels a side is plenty.";
-
-  function paper(width, height = width, attributes = {}) {
-    const canvas = make("canvas", { width, height, ...attributes });
-    return [canvas, canvas.getContext("2d", { willReadFrequently: true })];
-  }
-
-  /* Grey levels, put on a canvas. */
-  function image(levels, width, height) {
-    const [canvas, context] = paper(width, height);
-    const pixels = context.createImageData(width, height);
-    const whole = new Uint32Array(pixels.data.buffer); // a pixel's four bytes at once
-    levels.forEach((level, n) => { whole[n] = 0xff000000 | level * 0x010101; });
-    context.putImageData(pixels, 0, 0);
-    return canvas;
-  }
 
   /* The pixels of a file that the reader chose or pasted; what it cannot be is said in
      one sentence. Its size is known before it is decoded. */
@@ -74,7 +57,7 @@
     });
     const ring = make("div.lab-draw-ring", { hidden: "" });
     const pen = { x: SIDE / 2, y: SIDE / 2, down: false };
-    const held = new Set(); // arrow keys; two at once move the pen aslant
+    const held = new Map(); // ways of arrow keys; two at once move the pen aslant
     let marks = [], stroke = null;
 
     let waiting = false, answering = false, version = 0;
@@ -103,8 +86,7 @@
       (key) => key && showDigit(key));
     /* What is in MNIST's frame already; on the pad it is dark on white. */
     function showLevels(levels, about) {
-      const canvas = image(levels.map((level) => 255 - level), 28, 28);
-      show({ canvas, levels, ...about });
+      show({ canvas: image(levels, 28, 28, PAPER), levels, ...about });
     }
     const showDigit = (key, opening = false) =>
       showLevels(lab.bytes(digits[key].image), { key, opening });
@@ -145,10 +127,9 @@
     const show = (mark) => remark([...own(), mark]);
 
     function movePen() {
-      const within = (n) => Math.min(SIDE, Math.max(0, n));
-      for (const key of held) {
-        pen.x = within(pen.x + STEP * MOVES[key][0]);
-        pen.y = within(pen.y + STEP * MOVES[key][1]);
+      for (const [down, right] of held.values()) {
+        pen.x = clamp(pen.x + STEP * right, 0, SIDE);
+        pen.y = clamp(pen.y + STEP * down, 0, SIDE);
       }
       if (pen.down) go(pen.x, pen.y);
     }
@@ -180,11 +161,11 @@
       },
       keyup: ({ key }) => held.delete(key),
       keydown(event) {
-        const { key, altKey, ctrlKey, metaKey } = event;
+        const { key, altKey, ctrlKey, metaKey } = event, way = lab.arrow(event);
         if ((ctrlKey || metaKey) && key === "z") undo();
         else if (altKey || ctrlKey || metaKey) return; // the browser's own
-        else if (key in MOVES) {
-          held.add(key);
+        else if (way) {
+          held.set(key, way);
           movePen();
         } else if (key === " " && pen.down) lift();
         else if (key === " ") {
@@ -282,9 +263,25 @@
   }
 
   /* What frames a pad's question, in a worker. */
-  const framer = async () => lab.offload(
-    function* frame(asked, { frameOfPad }) { return frameOfPad(asked); },
-    await lab.fetchPart("framing"));
+  const framer = () => lab.offload(({ frameOfPad }) => function* frame(asked) {
+    return frameOfPad(asked);
+  }, "framing");
 
-  lab.define("pad", { HARD, paper, image, pixels, drawingPad, framer });
-}
+  /* A pad that is read when the hand rests. `take` gets its 28 x 28 levels, `BLANK` of a
+     blank one; where it shows no digit none, and what is to be said of that. */
+  async function readingPad({ take, ...settings }) {
+    const framed = await framer();
+    async function answer() {
+      if (pad.drawing) return; // the ink follows the hand
+      const asked = pad.question();
+      let fault = "";
+      const levels = asked ? asked.levels ?? await framed(asked)
+        .catch(({ message }) => { fault = `The drawing ${message}`; }) : BLANK;
+      take(levels, fault);
+    }
+    const pad = drawingPad({ ...settings, answer });
+    return pad;
+  }
+
+  return { HARD, BLANK, pixels, drawingPad, readingPad, framer };
+});

@@ -1,5 +1,5 @@
 /* A multilayer perceptron that learns as you watch. */
 "use strict";
 
-lab.define("perceptron", async (root) =>
-  (await Promise.all(["learn"].map(lab.load)))[0](root, { hidden: true }));
+lab.define("perceptron", ["learn"], (learn) =>
+  (root) => learn(root, { hidden: true }));

@@ -3,7 +3,7 @@
    const { grey, refuseSmall } = await lab.load("picture"); */
 "use strict";
 
-lab.define("picture", lab.recipe(function picture() {
+lab.define("picture", [], function picture() {
   const { floor, max, round } = Math;
 
   const SIDE = 400, SMALLEST_SIDE = 8, MOST_PIXELS = 89_000_000, CONTRAST = 64;
@@ -102,4 +102,4 @@ lab.define("picture", lab.recipe(function picture() {
   }
 
   return { grey, refuseSmall };
-}));
+});

@@ -1,10 +1,9 @@
 /* Pooling: one number for each window, the largest or the average. */
 "use strict";
 
-lab.define("pooling", async (root) => {
-  const { make } = lab;
-  const { sum, outputSize, windowAt, maxPool, avgPool } = await lab.load("arithmetic");
-  const { digits, show, each, bench, table, entry, player } = await lab.load("windows");
+lab.define("pooling", ["arithmetic", "windows"], (arithmetic, windows) => (root) => {
+  const { make, sum } = lab, { outputSize, windowAt, maxPool, avgPool } = arithmetic;
+  const { digits, show, each, bench, table, entry, player } = windows;
 
   // Fig. 5 of the source chapter.
   const figure = [[1, 0, 2, 3], [4, 6, 6, 8], [3, 1, 1, 0], [1, 2, 2, 4]];
@@ -21,7 +20,7 @@ lab.define("pooling", async (root) => {
       lab.field("size F", size, (value) => { F = value; compute(); }),
       lab.field("stride S", size, (value) => { S = value; compute(); }));
     hints.replaceChildren();
-    const number = (value, r, c) => digit ? String(value)
+    const number = (value, r, c) => digit ? value
       : entry(`x, row ${r}, column ${c}`, value, hints, (typed) => {
         x[r][c] = typed;
         compute();
@@ -41,8 +40,8 @@ lab.define("pooling", async (root) => {
     if (!fits("(W − F) / S", `(${W} − ${F}) / ${S}`, O,
       `it is ${F} wide, and the input only ${W}. Choose a smaller F.`)) return;
     y = kind === "max" ? maxPool(x, F, S) : avgPool(x, F, S);
-    output = table("output y", y.map((row) => row.map((n) => show(n, 2))),
-      { choose: (r, c) => steps.go(O * r + c), ink: digit && y });
+    output = table("output y", y,
+      { choose: (r, c) => steps.go(O * r + c), ink: digit && y, decimals: 2 });
     each(output.cells, (cell, r, c) =>
       cell.addEventListener("pointerenter", ({ pointerType }) => {
         if (pointerType === "mouse") steps.go(O * r + c);

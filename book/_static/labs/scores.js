@@ -2,7 +2,7 @@
 "use strict";
 
 {
-  const { make, button, slider, fixed, softmax, logSumExp } = lab;
+  const { make, button, slider, fixed, softmax, logSumExp, clamp } = lab;
   const DIGITS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
   const LIMIT = 10; // of a slider
   const tenths = (score) => fixed(score, 1);
@@ -40,7 +40,7 @@
       rows.forEach(({ input }, digit) => {
         lab.move(input, values[digit]);
         // The slider shows tenths; small steps against the gradient must not get lost.
-        scores[digit] = Math.max(-LIMIT, Math.min(LIMIT, values[digit]));
+        scores[digit] = clamp(values[digit], -LIMIT, LIMIT);
       });
       draw();
     }
@@ -78,7 +78,7 @@
       make("div.lab-row", Object.entries(PRESETS).map(([name, values]) =>
         button(name, () => setScores(values)))),
       make("div.lab-row",
-        lab.choice("Label", DIGITS.map((digit) => [String(digit), String(digit)]), "4",
+        lab.choice("Label", [..."0123456789"], "4",
           (digit) => { label = Number(digit); draw(); }),
         // From 0.1 to 10, each notch the same factor.
         slider("Temperature", { min: -1, max: 1, step: 0.05, value: 0, show: power },

@@ -4,7 +4,8 @@
    `await lab.load("training")` gives { inked, Network, Training }. */
 "use strict";
 
-lab.define("training", lab.recipe(function training({ toInput, logSumExp, softmax }) {
+lab.define("training", ["maths"], function training(maths) {
+  const { toInput, logSumExp, softmax, clamp } = maths;
   const INTERVAL = 1000; // digits from one point of the curves to the next; or an epoch
   const LOOKED_AT = 200; // digits, for the histograms
   const [PAPER, INK] = toInput([0, 255]);
@@ -250,7 +251,7 @@ lab.define("training", lab.recipe(function training({ toInput, logSumExp, softma
     const shares = new Float64Array(steps);
     for (const value of values) {
       const step = Math.floor(steps * (value - low) / (high - low));
-      shares[Math.min(Math.max(step, 0), steps - 1)] += 1 / values.length;
+      shares[clamp(step, 0, steps - 1)] += 1 / values.length;
     }
     return shares;
   }
@@ -320,4 +321,4 @@ lab.define("training", lab.recipe(function training({ toInput, logSumExp, softma
   }
 
   return { inked, Network, Training };
-}, lab.maths));
+});

@@ -5,35 +5,19 @@
    what stands in the page, `figure`, and what brings it up to date. */
 "use strict";
 
-{
-  const { make, percent } = lab;
-  /* A colour in one number, as a canvas of a little-endian machine has it. */
-  const colour = ([red, green, blue]) =>
-    (0xff000000 | blue << 16 | green << 8 | red) >>> 0;
-
-  /* From what speaks against, by 0, to what speaks for; `of` gives a share's colour. */
-  const palette = (of) => ({
-    table: Uint32Array.from({ length: 511 }, (_, k) => colour(of((k - 255) / 255))),
-    ends: [-1, 0, 1].map((share) => `rgb(${of(share)})`).join(", "),
-  });
-  const PALETTES = {
-    colours: palette(lab.tint),
-    greys: palette((share) =>
-      Array(3).fill(Math.round(136 - share * (share < 0 ? 119 : 136)))),
+lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
+  const { make, percent, largest } = lab;
+  /* Colours from what speaks against, by 0, to what speaks for. */
+  const HUES = {
+    colours: lab.tint,
+    greys: (share) => Array(3).fill(136 - share * (share < 0 ? 119 : 136)),
   };
+  const PALETTES = { colours: palette(HUES.colours), greys: palette(HUES.greys) };
   const DASHES = { A: "2 3", B: "9 3", C: "9 3 2 3" }; // of runs that are kept
   const REGIONS = ["top", "middle", "bottom"].flatMap((row) =>
     ["left", "centre", "right"].map((column) => `${row} ${column}`));
 
   const tile = (attributes) => make("canvas", { width: 28, height: 28, ...attributes });
-
-  /* Put 28 x 28 colours on a tile. */
-  function paint(canvas, colourOf) {
-    const context = canvas.getContext("2d"), pixels = context.createImageData(28, 28);
-    const whole = new Uint32Array(pixels.data.buffer);
-    for (let i = 0; i < 784; i++) whole[i] = colourOf(i);
-    context.putImageData(pixels, 0, 0);
-  }
 
   /* A small plot of lines over epochs, of this run and of those kept. `lines` has
      [name, colour, dashes, which value of a point]; of a kept run the last is drawn. */
@@ -119,20 +103,21 @@
 
     /* The weight from pixel i to unit k is weights[units * i + k]. */
     function draw(weights, named, colours, dead) {
-      const units = weights.length / 784, { table, ends } = PALETTES[colours];
+      const units = weights.length / 784, limit = largest(weights);
       if (tiles.length !== units || named !== tiles[0].hasAttribute("role")) {
         lay(units, named);
       }
-      const limit = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
-      tiles.forEach((canvas, k) => paint(canvas, (i) =>
-        table[255 + Math.round(255 * weights[units * i + k] / (limit || 1))]));
-      tiles.forEach((canvas, k) =>
-        canvas.classList.toggle("lab-learn-dead", dead.includes(k)));
+      tiles.forEach((canvas, k) => {
+        const own = Float32Array.from({ length: 784 }, (_, i) => weights[units * i + k]);
+        paint(canvas, own, limit, PALETTES[colours]);
+        canvas.classList.toggle("lab-learn-dead", dead.includes(k));
+      });
       if (!named) {
         grid.firstChild.setAttribute("aria-label", `The weights of ${units} units`
           + (dead.length ? `; dead: ${dead.join(", ")}` : ""));
       }
       const size = limit < 10 && limit > 0 ? limit.toPrecision(2) : limit.toFixed(0);
+      const ends = [-1, 0, 1].map((share) => `rgb(${HUES[colours](share)})`);
       const style = `background: linear-gradient(90deg, ${ends})`;
       scale.replaceChildren(
         make("span", `against: ${limit ? "−" : ""}${size}`),
@@ -232,7 +217,7 @@
         known = all.map(({ levels }) => {
           const canvas = tile({ role: "img" });
           const texts = [make("span"), make("span")];
-          paint(canvas, (i) => colour(Array(3).fill(255 - levels[i])));
+          paint(canvas, levels, 255, PAPER);
           return { canvas, texts, whole: make("div", canvas, texts) };
         });
         figure.replaceChildren(...known.map(({ whole }) => whole));
@@ -247,5 +232,5 @@
     return { figure, draw };
   }
 
-  lab.define("views", { curves, costTicks, firstWeights, layers, answers });
-}
+  return { curves, costTicks, firstWeights, layers, answers };
+});

@@ -2,42 +2,32 @@
    of paper on the digit, steps on purpose, and softmax regression pixel by pixel. */
 "use strict";
 
-{
-  const { make, fixed, percent, tint, toInput } = lab;
+lab.ask("weights"); // they take longest: not only when models.js is here to ask
+lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
+  models, { BLANK, readingPad }, { accuracies, digits }, pixels, { evidence, rivals },
+) => {
+  const { make, fixed, percent, tint, toInput, sum, largest, clamp } = lab;
+  const { INK, picture, touchable } = pixels;
   const HELP_ID = "lab-why-help", OPENING = "4"; // of the examples
   const LINEAR = "softmax regression";
-  const SCALE = 6; // pixels of a picture for one of the digit's
+  const PLAN = { size: 168, rim: 0 }; // of a picture, in pixels
   const PATCH = 4, PITCH = 2, PLACES = (28 - PATCH) / PITCH + 1; // 13 a side
   const MOST = 64; // grey levels of a step
-  const MARK = "#e66100";
-  const DIGITS = [..."0123456789"];
+  const SIZES = { patch: PATCH, pitch: PITCH, places: PLACES, most: MOST };
   const HELP = "Draw or choose a digit. Move the patch over it, with the mouse, a finger "
     + "or the arrow keys. Where it is red, the answer loses by being covered; where it "
     + "is blue, it gains.";
 
-  const tools = lab.recipe(function tools() {
-    const best = (z) => z.indexOf(Math.max(...z));
-    return {
-      best,
-      but: (z, digit) => z.map((score, n) => (n === digit ? -Infinity : score)),
-      stepped: (levels, sign, step) => levels.map((level, n) =>
-        Math.min(Math.max(level + step * sign[n], 0), 255)),
-    };
-  });
-  const { stepped } = tools.build();
-
   /* What the worker does with a digit: one task of three, in slices. */
-  function* study(
-    { task, levels, patch, pitch, places, most },
-    { models, softmax }, { toInput }, { best, but, stepped },
-  ) {
+  function work({ models, softmax, stepped }, { toInput }) {
     const logits = (model, greys) => [...model.logits(toInput(greys))];
+    const best = (z) => z.indexOf(Math.max(...z));
+    const but = (z, digit) => z.map((score, n) => (n === digit ? -Infinity : score));
     const answer = (z) => ({ digit: best(z), share: Math.max(...softmax(z)) });
-    const now = models.map((model) => logits(model, levels)), read = now.map(best);
-    if (task === "read") return { answers: now.map(answer), scores: now[0] };
 
-    if (task === "cover") { // how much of its lead each answer loses by the patch
-      const lead = (z, m) => z[read[m]] - Math.max(...but(z, read[m]));
+    /* How much of its lead each answer loses by the patch, at each of its places. */
+    function* cover(levels, now, { patch, pitch, places }) {
+      const lead = (z, digit) => z[digit] - Math.max(...but(z, digit));
       const covered = [];
       for (let at = 0; at < places ** 2; at++) {
         const greys = levels.slice();
@@ -46,32 +36,41 @@
           greys.fill(0, 28 * row + left, 28 * row + left + patch);
         }
         covered.push(models.map((model, m) => {
-          const z = logits(model, greys);
-          return { ...answer(z), loss: lead(now[m], m) - lead(z, m) };
+          const z = logits(model, greys), read = best(now[m]);
+          return { ...answer(z), loss: lead(now[m], read) - lead(z, read) };
         }));
         yield;
       }
       return { covered };
     }
 
-    // Each pixel goes a step towards the runner-up, along the sign of the gradient.
-    const signs = models.map((model, m) => {
-      const weights = new Float32Array(10);
-      weights[best(but(now[m], read[m]))] = 1;
-      weights[read[m]] = -1;
-      return model.gradient(toInput(levels), weights).map(Math.sign);
-    });
-    const pushed = { first: [], own: [] };
-    for (let step = 0; step <= most; step++) {
-      for (const whose of ["first", "own"]) {
-        pushed[whose].push(models.map((model, m) => answer(
-          logits(model, stepped(levels, signs[whose === "own" ? m : 0], step)))));
-        yield;
+    /* Each pixel goes a step towards the runner-up, along the sign of the gradient. */
+    function* push(levels, now, { most }) {
+      const signs = models.map((model, m) => {
+        const weights = new Float32Array(10), read = best(now[m]);
+        weights[best(but(now[m], read))] = 1;
+        weights[read] = -1;
+        return model.gradient(toInput(levels), weights).map(Math.sign);
+      });
+      const pushed = { first: [], own: [] };
+      for (let step = 0; step <= most; step++) {
+        for (const whose of ["first", "own"]) {
+          pushed[whose].push(models.map((model, m) => answer(
+            logits(model, stepped(levels, signs[whose === "own" ? m : 0], step)))));
+          yield;
+        }
       }
+      return { signs, pushed };
     }
-    return { signs, pushed };
+
+    return function* study({ task, levels, ...sizes }) {
+      const now = models.map((model) => logits(model, levels));
+      if (task === "read") return { answers: now.map(answer), scores: now[0] };
+      return yield* (task === "cover" ? cover : push)(levels, now, sizes);
+    };
   }
 
+  const digit = (values) => ({ maps: 1, side: 28, values });
   const tell = ({ digit, share }) => `${digit} (${percent(share)})`;
 
   /* From which step on a model gives another answer. */
@@ -81,67 +80,37 @@
       ? `The same answer up to ${MOST}.` : `Another answer from ${step} on.`;
   }
 
-  /* A picture of 28 x 28 squares. With `choose`, mouse, finger and arrow keys choose one
-     of `count` x `count` places. */
-  function picture(name, { count, at, choose } = {}) {
-    const side = 28 * SCALE, canvas = make("canvas",
-      { width: side, height: side, role: choose ? "application" : "img" });
-    canvas.setAttribute("aria-label", name);
-    const context = canvas.getContext("2d");
-    context.imageSmoothingEnabled = false;
-    if (choose) {
-      const go = (place) => choose(
-        place.map((n) => Math.min(Math.max(Math.floor(n), 0), count - 1)));
-      const point = ({ clientX, clientY }) => {
-        const { left, top, width } = canvas.getBoundingClientRect();
-        go([clientY - top, clientX - left].map((n) => count * n / width));
-      };
-      Object.assign(canvas, {
-        tabIndex: 0,
-        onclick: point,
-        onpointermove: (event) => event.pointerType === "mouse" && point(event),
-        onkeydown(event) {
-          const way = lab.arrow(event);
-          if (way) go(at().map((n, axis) => n + way[axis]));
-        },
-      });
-    }
-    return {
-      canvas,
-      show: (shown) => context.drawImage(shown, 0, 0, side, side),
-      fill(row, column, size, colour) {
-        context.fillStyle = colour;
-        context.fillRect(SCALE * column, SCALE * row, SCALE * size, SCALE * size);
-      },
-      outline(row, column, size) {
-        Object.assign(context, { strokeStyle: MARK, lineWidth: 2 });
-        context.strokeRect(
-          SCALE * column + 1, SCALE * row + 1, SCALE * size - 2, SCALE * size - 2);
-      },
-    };
-  }
-
   async function build(root) {
-    const [parts, { image, drawingPad, framer }, { accuracies, digits }] =
-      await Promise.all(["models", "pad", "examples"].map(lab.load));
     const names = Object.keys(accuracies);
-    const ask = lab.offload(study, await lab.fetchPart("models"), lab.maths, tools);
-    const framed = await framer();
-    const { weight, bias } = parts.model(LINEAR).layers.at(-1);
-    const paper = new Uint8Array(784), x0 = toInput(paper);
-    let levels = paper, found = {}; // the digit, and what the worker tells of it
+    const ask = await lab.offload(work, "models", "maths");
+    const linear = models.model(LINEAR).layers.at(-1), blank = toInput(BLANK);
+    let levels = BLANK, found = {}; // the digit, and what the worker tells of it
     let patch = null, pixel = [14, 14], step = 18, whose = "first";
-    const pair = [null, null]; // the two digits that are compared, if chosen
+    const pair = rivals(() => {
+      drawShares();
+      line.say(sums.textContent);
+    });
 
-    const covers = names.map((name, m) => picture(
-      `The digit and the patch, for ${name}: arrow keys move it`, {
-        count: PLACES,
-        at: () => patch ?? [0, 0],
-        choose: (place) => movePatch(place, m),
-      }));
-    const pushes = names.map((name) => picture(`The digit after the step, for ${name}`));
-    const shares = picture("The share of each pixel: arrow keys choose one",
-      { count: 28, at: () => pixel, choose: movePixel });
+    /* A picture in which mouse, finger or keys choose one of `count` places a side. */
+    function chooser(name, count, at, choose) {
+      const go = (place) => choose(place.map((n) => clamp(n, 0, count - 1)));
+      const press = (event) => {
+        const { row, column } = shown.hit(event);
+        go([row, column].map((n) => Math.floor(count * n / 28)));
+      };
+      const shown = picture(touchable(name, press,
+        (...way) => go(at().map((n, axis) => n + way[axis])),
+        { onpointermove: (event) => event.pointerType === "mouse" && press(event) }));
+      return shown;
+    }
+    const covers = names.map((name, m) => chooser(
+      `The digit and the patch, for ${name}: arrow keys move it`, PLACES,
+      () => patch ?? [0, 0], (place) => movePatch(place, m)));
+    const pushes = names.map((name) => picture(
+      { role: "img", "aria-label": `The digit after the step, for ${name}` }));
+    const shares = chooser("The share of each pixel: arrow keys choose one", 28,
+      () => pixel, movePixel);
+    shares.paint(digit(BLANK), PLAN);
     const answers = names.map(() => make("p.lab-why-answer"));
     const [coverTexts, pushTexts] = [0, 1].map(() => names.map(() => make("p")));
     const [sums, share] = [0, 1].map(() => make("p"));
@@ -166,17 +135,21 @@
     }
 
     function drawCovers() {
-      const { answers: read, covered } = found, digit = image(levels, 28, 28);
-      covers.forEach(({ show, fill, outline }, m) => {
-        show(digit);
+      const { answers: read, covered } = found;
+      covers.forEach(({ paint, fill, outline }, m) => {
+        paint(digit(levels), PLAN, 255, INK);
         coverTexts[m].textContent = "…";
         if (!covered) return;
         const all = covered.map((models) => models[m]);
-        const most = Math.max(...all.map(({ loss }) => Math.abs(loss)), 1e-9);
-        all.forEach(({ loss }, at) => fill( // where the middle of the patch would lie
-          PITCH * Math.floor(at / PLACES) + 1, PITCH * (at % PLACES) + 1, PITCH,
-          `rgba(${tint(Math.sign(loss))}, ${Math.abs(loss) / most})`));
-        outline(...patch.map((n) => PITCH * n), PATCH);
+        const most = largest(all.map(({ loss }) => loss)) || 1;
+        all.forEach(({ loss }, at) => {
+          // Where the middle of the patch would lie.
+          const row = PITCH * Math.floor(at / PLACES) + 1, column = PITCH * (at % PLACES) + 1;
+          fill({ row, column, size: PITCH },
+            `rgba(${tint(Math.sign(loss))}, ${Math.abs(loss) / most})`);
+        });
+        const [row, column] = patch.map((n) => PITCH * n);
+        outline({ row, column, size: PATCH });
         const others = new Set(all.map((one) => one.digit));
         others.delete(read[m].digit);
         const list = [...others].sort().join(", ");
@@ -188,37 +161,28 @@
 
     function drawPushes() {
       const { signs, pushed } = found;
-      pushes.forEach(({ show }, m) => {
+      pushes.forEach(({ paint }, m) => {
         const sign = signs?.[whose === "own" ? m : 0];
-        show(image(sign ? stepped(levels, sign, step) : levels, 28, 28));
+        const shown = sign ? models.stepped(levels, sign, step) : levels;
+        paint(digit(shown), PLAN, 255, INK);
         const all = pushed?.[whose].map((models) => models[m]);
         pushTexts[m].textContent = all ? `Now ${tell(all[step])}. ${limit(all)}` : "…";
       });
     }
 
-    /* Softmax regression is linear: the score of a minus that of b is a sum of what a
-       blank page has of it, and of what each pixel adds. */
     function drawShares() {
       const { scores: z } = found;
       if (!z) return;
-      const order = [...z.keys()].sort((m, n) => z[n] - z[m]);
-      const a = pair[0] ?? order.find((n) => n !== pair[1]);
-      const b = pair[1] ?? order.find((n) => n !== a);
-      const between = Array.from(paper,
-        (_, n) => weight[784 * a + n] - weight[784 * b + n]);
-      const x = toInput(levels), added = between.map((w, n) => w * (x[n] - x0[n]));
-      const total = (numbers) => numbers.reduce((sum, n) => sum + n, 0);
-      const page = bias[a] - bias[b] + total(between.map((w, n) => w * x0[n]));
-      const most = Math.max(...added.map(Math.abs), 1e-9);
-      added.forEach((value, n) =>
-        shares.fill(Math.floor(n / 28), n % 28, 1, `rgb(${tint(value / most)})`));
-      shares.outline(...pixel, 1);
+      const x = toInput(levels), [a, b] = pair.of(z);
+      const { weights, added, page } = evidence(linear, x, blank, a, b);
+      shares.paint(digit(added), PLAN);
+      shares.outline({ row: pixel[0], column: pixel[1], size: 1 });
       const four = (value) => fixed(value, 4), n = 28 * pixel[0] + pixel[1];
       sums.textContent = `Score of ${a} − score of ${b} = ${four(z[a] - z[b])}. A blank `
-        + `page has ${four(page)} of it; the 784 pixels add ${four(total(added))}. Red `
+        + `page has ${four(page)} of it; the 784 pixels add ${four(sum(added))}. Red `
         + `pixels speak for ${a}, blue ones for ${b}.`;
       share.textContent = `Row ${pixel[0]}, column ${pixel[1]}, grey level ${levels[n]}: `
-        + `${four(x[n] - x0[n])} (more than paper) · ${four(between[n])} (weight to ${a} `
+        + `${four(x[n] - blank[n])} (more than paper) · ${four(weights[n])} (weight to ${a} `
         + `− that to ${b}) = ${four(added[n])}.`;
     }
 
@@ -232,14 +196,14 @@
     }
 
     let asked = 0; // what is told of an earlier digit comes too late
-    async function take(given) {
+    async function take(given, fault) {
+      if (fault) return line.say(fault, 0);
       const mine = ++asked;
       [levels, found] = [given, {}];
-      models.ariaBusy = "true";
+      panels.ariaBusy = "true";
       draw();
       for (const task of ["read", "cover", "push"]) {
-        const sizes = { patch: PATCH, pitch: PITCH, places: PLACES, most: MOST };
-        const told = await ask({ task, levels, ...sizes });
+        const told = await ask({ task, levels, ...SIZES });
         if (mine !== asked) return;
         Object.assign(found, told);
         patch ??= hardest();
@@ -249,29 +213,13 @@
             + tell(found.answers[m])).join(", "), 400);
         }
       }
-      models.ariaBusy = "false";
+      panels.ariaBusy = "false";
     }
-    async function read() {
-      if (pad.drawing) return; // the ink follows the hand; read when it rests
-      const question = pad.question();
-      if (!question) return void take(paper);
-      const given = question.levels ?? await framed(question).catch(({ message }) => {
-        line.say(`The drawing ${message}`, 0);
-      });
-      if (given) take(given);
-    }
-
-    const pad = drawingPad({ described: HELP_ID, digits, busy: root, answer: read });
-    const compare = (text, auto, n) => lab.choice(text,
-      [["", auto], ...DIGITS.map((digit) => [digit, digit])], "", (digit) => {
-        pair[n] = digit ? Number(digit) : null;
-        drawShares();
-        line.say(sums.textContent);
-      });
+    const pad = await readingPad({ described: HELP_ID, digits, busy: root, take });
     const row = (pictures, texts, heads) => make("div.lab-why-models",
       names.map((name, m) => make("figure", make("figcaption", name, heads?.[m] ?? ""),
         pictures[m].canvas, texts[m])));
-    const models = make("div",
+    const panels = make("div",
       make("p.lab-why-head", "Covered by a patch of paper"), row(covers, coverTexts, answers),
       make("p.lab-why-head", "Each pixel a step lighter or darker, on purpose"),
       make("div.lab-row",
@@ -290,15 +238,13 @@
     root.append(
       make("div.lab-why-top", pad.element, make("div.lab-row", pad.picker, pad.buttons),
         make("p", { id: HELP_ID }, HELP)),
-      models,
+      panels,
       make("div.lab-why-pixels", shares.canvas, make("div",
         make("p.lab-why-head", "Softmax regression, pixel by pixel"),
-        make("div.lab-row",
-          compare("Why", "the answer", 0), compare("and not", "the runner-up", 1)),
-        sums, share)),
+        pair.element, sums, share)),
       line);
     pad.showDigit(OPENING, true);
-    const drawn = pad.state(() => (levels === paper ? [] : levels));
+    const drawn = pad.state(() => (levels === BLANK ? [] : levels));
     return {
       get: () => ({ digit: drawn.get(), patch, pixel }),
       set({ digit, patch: place, pixel: chosen }) {
@@ -312,5 +258,5 @@
     };
   }
 
-  lab.define("why", Object.assign(build, { study, tools }));
-}
+  return Object.assign(build, { work });
+});

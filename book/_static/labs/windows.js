@@ -1,25 +1,8 @@
 /* What the labs on windows share: numbers in tables, a window on them, its movement. */
 "use strict";
 
-{
-  const { make, button, slider } = lab;
-
-  /* Three digits of MNIST's training set (CC BY-SA 3.0), those with the places 4, 5 and
-     7 in the course's sample, as means of 2 x 2 pixels: from 0, paper, to 9, ink. */
-  const digits = {
-    4: `00000000000000 00000000000000 00000000003000 00400000006100 00700000027000
-        01700000045000 03600000283000 03744666490000 00333100280000 00000000350000
-        00000000360000 00000000370000 00000000140000 00000000000000`,
-    5: `00000000000000 00000000000000 00000000224300 00005789956300 00006893600000
-        00000370000000 00000064100000 00000016820000 00000000581000 00000026880000
-        00001598510000 00269951000000 00343100000000 00000000000000`,
-    7: `00000000000000 00000000000000 00000000000000 00000001242000 00002468998000
-        00029961296000 00078300482000 00032004930000 00000019600000 00000058100000
-        00000491000000 00002830000000 00005600000000 00003100000000`,
-  };
-  for (const [label, rows] of Object.entries(digits)) {
-    digits[label] = rows.split(/\s+/).map((row) => Array.from(row, Number));
-  }
+lab.define("windows", ["means"], (digits) => {
+  const { make, button, slider, clamp } = lab;
 
   /* A number as people write it: at most so many decimals, and a true minus sign. */
   const show = (number, decimals = 3) =>
@@ -56,14 +39,15 @@
     return parts;
   }
 
-  /* A table of texts or elements, with a frame that `look` lays around some of them
+  /* A table of numbers, texts or elements, with a frame that `look` lays around some of them
      (`chars` says how wide the elements are); `ink` are grey levels, 0 to 9, behind it.
      With `choose`, it is a grid: the arrow keys or a press choose a cell. */
-  function table(caption, contents, { chars, choose, ink } = {}) {
-    const cells = contents.map((row) => row.map((content) =>
+  function table(caption, contents, { chars, choose, ink, decimals } = {}) {
+    const text = (given) => (typeof given === "number" ? show(given, decimals) : given);
+    const cells = contents.map((row) => row.map(text).map((content) =>
       make("td", { class: content === "0" && "lab-zero" }, content)));
     const [rows, columns] = [cells.length, cells[0].length];
-    chars ??= Math.max(...contents.flat().map((text) => text.length));
+    chars ??= Math.max(...cells.flat().map((cell) => cell.textContent.length));
     const frame = make("span.lab-frame", { hidden: "" });
     const scroller = make("div.lab-scroller", make("div",
       make("table", { "aria-label": caption, role: choose ? "grid" : null },
@@ -98,18 +82,14 @@
         if (choose) cell.tabIndex = seen ? 0 : -1;
       });
     }
-    const moves = {
-      ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
-      Home: [0, -columns], End: [0, columns],
-    };
+    const ends = { Home: [0, -columns], End: [0, columns] };
     if (choose) each(cells, (cell, r, c) => {
       cell.addEventListener("click", () => choose(r, c));
       cell.addEventListener("keydown", (event) => {
-        const move = moves[event.key];
-        if (!move || event.ctrlKey || event.altKey || event.metaKey) return;
-        event.preventDefault();
-        const row = Math.min(Math.max(r + move[0], 0), rows - 1);
-        const column = Math.min(Math.max(c + move[1], 0), columns - 1);
+        const way = lab.arrow(event, ends);
+        if (!way) return;
+        const row = clamp(r + way[0], 0, rows - 1);
+        const column = clamp(c + way[1], 0, columns - 1);
         choose(row, column);
         cells[row][column].focus();
       });
@@ -138,7 +118,7 @@
       else go(steps.at);
     });
     function move(at) {
-      steps.at = Math.min(Math.max(at, 0), steps.count - 1);
+      steps.at = clamp(at, 0, steps.count - 1);
       // Not disabled: a button that is keeps the keyboard's focus from what comes next.
       for (const [part, end] of [[first, 0], [back, 0], [forward, steps.count - 1]]) {
         part.setAttribute("aria-disabled", String(steps.at === end));
@@ -186,5 +166,5 @@
     return steps;
   }
 
-  lab.define("windows", { digits, show, added, each, bench, table, entry, player });
-}
+  return { digits, show, added, each, bench, table, entry, player };
+});
