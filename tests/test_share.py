@@ -265,3 +265,59 @@ def test_the_program_gives_the_open_cell(lab, layer):
     assert len(program.splitlines()) <= 15
     title = page.locator(".lab-lenet-open > p").first.inner_text()
     assert abs(float(run(program)) - numbers(title)[-1]) < 2e-4
+
+
+def test_the_program_reads_the_digit_as_the_pad_does(lab):
+    page = lab("draw")
+    pad = Pad(page)
+    pad.says("A real 5")
+    pad.unfold()
+    for act in (lambda: None, lambda: draw(page)):
+        act()
+        rest(page)
+        program = shown(page)
+        assert len(program.splitlines()) <= 15
+        said = run(program)
+        cells = page.locator(".lab-draw-table tbody td:nth-child(2)")
+        expected = [numbers(text)[0] / 100 for text in cells.all_inner_texts()]
+        found = numbers(said[said.index("[") : said.index("]")])
+        assert len(found) == 10
+        assert all(abs(a - b) < 6e-4 for a, b in zip(expected, found, strict=True))
+        answer = page.locator(".lab-draw-answers dd").first.inner_text().split()
+        assert f"reads {answer[0]} ({answer[1]} %)" in said
+    press(page, "Clear")
+    pad.says("The pad is blank")
+    assert "# The pad is blank" in shown(page)
+
+
+@pytest.mark.parametrize("pair", [None, ("3", "8")])
+def test_the_program_gives_the_pixels_shares(lab, pair):
+    page = lab("why")
+    rest(page)
+    if pair:
+        page.get_by_label("Why").select_option(pair[0])
+        page.get_by_label("and not").select_option(pair[1])
+    page.get_by_label("The share of each pixel").press("ArrowDown")
+    program = shown(page)
+    assert len(program.splitlines()) <= 15
+    difference, added, share = numbers(run(program))
+    sums, pixel = page.locator(".lab-why-pixels p:not(.lab-why-head)").all_inner_texts()
+    found = re.findall(r"[−-]?\d+\.\d{4}", f"{sums} {pixel}")
+    there = [float(number.replace("−", "-")) for number in found]
+    assert share and abs(difference - there[0]) < 2e-4
+    assert abs(added - there[2]) < 2e-4 and abs(share - there[-1]) < 2e-4
+
+
+def test_the_program_is_copied_and_said_so_for_a_while(lab, page):
+    page.add_init_script(
+        "Object.defineProperty(navigator, 'clipboard', { value: { writeText: (text) =>"
+        " { window.copied = text; return Promise.resolve(); } } });"
+    )
+    page.clock.install()
+    program = shown(lab("pooling"))
+    press(page, "Copy the code")
+    said = page.locator(".lab-code [role=status]")
+    said.get_by_text("Copied.").wait_for()
+    assert page.evaluate("copied") == program
+    page.clock.run_for(10_000)
+    assert said.inner_text() == ""

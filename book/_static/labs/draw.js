@@ -3,7 +3,7 @@
 "use strict";
 
 lab.define("draw", ["pad", "pixels", "examples"], (
-  { HARD, pixels, drawingPad }, { paper, image }, { accuracies, digits },
+  { HARD, program, pixels, drawingPad }, { paper, image }, { accuracies, digits },
 ) => {
   const { make, button, percent } = lab;
   const BLANK =
@@ -99,7 +99,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     const [preview, context] =
       paper(28, 28, { class: "lab-draw-preview", role: "img" });
     const { answers, table, show } = readings(accuracies);
-    const pad = drawingPad({ described: help.id, digits, busy: answers, answer });
+    const pad = drawingPad({ described: help.id, busy: answers, answer });
     const line = lab.status("lab-draw-line");
     const framed =
       make("input", { type: "checkbox", checked: "", onchange: pad.changed });
@@ -223,6 +223,12 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     const asked = location.hash.startsWith("#draw=");
     if (lab.still.matches || below || asked) pad.showDigit(String(OPENING), true);
     else write();
-    return state;
+    return {
+      ...state,
+      code: () => (seen ? `${program(seen)}
+y = F.linear(to_input(digit).flatten(), w, b).softmax(dim=0)
+print("y =", y)
+print(f"softmax regression reads {y.argmax()} ({100 * y.max():.1f} %)")` : `# ${BLANK}`),
+    };
   };
 });

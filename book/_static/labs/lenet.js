@@ -275,7 +275,7 @@ lab.define("lenet", [
 
     const ten = make("table.lab-lenet-scores",
       make("caption", make("strong", "Ten scores"), " and probabilities"), scores);
-    const pad = await pads.readingPad({ described: HELP_ID, digits, busy: ten, take });
+    const pad = await pads.readingPad({ described: HELP_ID, busy: ten, take });
     const ways = Object.entries(lab.WAYS).map(([name, way], n) =>
       button("←↑↓→"[n], () => step(...way), { "aria-label": `${name}, by a cell` }));
     const figures = STAGES.map(({ name, text }, n) => make("figure",

@@ -15,7 +15,7 @@
       await lab.style("draw");
       const framed = await framer(), line = lab.status();
       const say = (text) => { line.textContent = text; };
-      const pad = drawingPad({ described: HELP_ID, digits: [], busy: fold,
+      const pad = drawingPad({ described: HELP_ID, busy: fold,
         answer: () => line.textContent.startsWith("Added") || say("") });
       const which = lab.choice("It is a", [["", "choose"], ..."0123456789"], label,
         (digit) => { label = digit; });

@@ -3,7 +3,7 @@
    const { pixels, drawingPad, readingPad, framer } = await lab.load("pad"); */
 "use strict";
 
-lab.define("pad", ["pixels"], ({ PAPER, paper, image }) => {
+lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) => {
   const { make, button, clamp } = lab;
   const SIDE = 280; // pixels of the pad: ten for each of MNIST's 28
   const MARGIN = 20; // paper all round: ink at the edge is not taken for a border
@@ -48,9 +48,9 @@ lab.define("pad", ["pixels"], ({ PAPER, paper, image }) => {
   }
 
   /* The pad: a list of marks, strokes or pictures, the later ones over the earlier, and
-     a picker of `digits`. However often it changes, it is drawn at most once a frame;
+     a picker of test digits. However often it changes, it is drawn at most once a frame;
      then an `answer` is awaited, one at a time, and until the last, `busy` is busy. */
-  function drawingPad({ described, digits, busy, answer }) {
+  function drawingPad({ described, busy, answer }) {
     const [canvas, context] = paper(SIDE, SIDE, {
       class: "lab-draw-pad", tabindex: 0, role: "application",
       "aria-label": "Drawing pad", "aria-describedby": described,
@@ -262,6 +262,18 @@ lab.define("pad", ["pixels"], ({ PAPER, paper, image }) => {
     };
   }
 
+  /* In Python: 28 x 28 levels as `digit`, and the layer of softmax regression, whose
+     weights are read where the page has them. */
+  const program = (levels) => `import base64, json, numpy as np, urllib.request
+from mnist_lesson import to_input
+seen = base64.b64decode("${btoa(String.fromCharCode(...levels))}")
+digit = np.frombuffer(seen, np.uint8).reshape(28, 28)
+script = urllib.request.urlopen("${lab.folder}weights.js").read().decode()
+layer = json.loads(script[script.index("{"):-3])["softmax regression"]["layers"][1]
+w = np.frombuffer(base64.b64decode(layer["weight"]["whole"]), np.int8)
+w = torch.tensor(w * layer["weight"]["step"]).float().reshape(10, 784)
+b = torch.tensor(np.frombuffer(base64.b64decode(layer["bias"]), np.float16)).float()`;
+
   /* What frames a pad's question, in a worker. */
   const framer = () => lab.offload(({ frameOfPad }) => function* frame(asked) {
     return frameOfPad(asked);
@@ -283,5 +295,5 @@ lab.define("pad", ["pixels"], ({ PAPER, paper, image }) => {
     return pad;
   }
 
-  return { HARD, BLANK, pixels, drawingPad, readingPad, framer };
+  return { HARD, BLANK, program, pixels, drawingPad, readingPad, framer };
 });

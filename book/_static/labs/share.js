@@ -47,6 +47,25 @@
   /* The address of a page with this state of one of its figures. */
   const address = async (page, name, state) => `${page}#${name}=${await pack(state)}`;
 
+  const FOR = 5_000; // ms that a message stays
+
+  /* A button that copies what `give` gives to the clipboard, and a line in which it says
+     `done`, or what else there is to do. */
+  function copier(name, give, done, otherwise) {
+    const line = make("span", { role: "status" });
+    let timer = 0;
+    const say = (text) => { line.textContent = text; };
+    const copy = button(name, async () => {
+      clearTimeout(timer);
+      const text = await give(say);
+      if (!text) return;
+      const copied = navigator.clipboard?.writeText(text) ?? Promise.reject();
+      say(await copied.then(() => done, () => otherwise));
+      timer = setTimeout(say, FOR, "");
+    });
+    return [copy, line];
+  }
+
   /* The figure's numbers as a program; it is written only while somebody reads it. */
   function program(root, code) {
     const text = make("code", { tabindex: 0 });
@@ -55,7 +74,9 @@
       if (text.textContent !== lines) text.textContent = lines;
     };
     const folded = make("details.lab-code", { ontoggle: write },
-      make("summary", "The same in PyTorch"), text);
+      make("summary", "The same in PyTorch"), text,
+      make("div.lab-row", copier("Copy the code", () => text.textContent,
+        "Copied.", "Select the code, and copy it.")));
     new MutationObserver(write).observe(
       root, { subtree: true, childList: true, characterData: true });
     return folded;
@@ -65,21 +86,20 @@
      `own` has what the controls don't tell: get() gives it as plain data, set(it) takes
      it back; and code(), lines of Python with the figure's numbers and its result. */
   function share(place, root, own = {}) {
-    const name = place.dataset.lab, line = make("span", { role: "status" });
+    const name = place.dataset.lab;
     const now = (page) => address(page.split("#")[0], name,
       { controls: controls(root).map(said), own: own.get?.() });
-    async function copy() {
+    async function link(say) {
       const link = await now(location.href);
       if (link.length > LONGEST) {
-        line.textContent = "There is more in this figure than fits into a link.";
-        return;
+        return say("There is more in this figure than fits into a link.");
       }
       history.replaceState(null, "", link);
-      const copied = navigator.clipboard?.writeText(link) ?? Promise.reject();
-      line.textContent = await copied.then(
-        () => "Copied: whoever opens it sees this figure as it is now.",
-        () => "The link is in your browser's address bar.");
+      return link;
     }
+    const [copy, line] = copier("Copy link", link,
+      "Copied: whoever opens it sees this figure as it is now.",
+      "The link is in your browser's address bar.");
     /* To another page with this figure, as it is now. */
     const way = (href, text) => make("a", { href, async onclick(event) {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab
@@ -99,8 +119,7 @@
     const { alone } = place.dataset, plain = location.search === "?plain";
     if (own.code) root.append(program(root, own.code));
     root.append(make("div.lab-row.lab-share",
-      button("Copy link", copy),
-      alone ? way(alone, "This figure alone") : "",
+      copy, alone ? way(alone, "This figure alone") : "",
       alone === "" ? way(`${location.pathname}${plain ? "" : "?plain"}`,
         plain ? "Show the controls" : "Hide the controls") : "",
       line));

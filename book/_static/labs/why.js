@@ -4,7 +4,7 @@
 
 lab.ask("weights"); // they take longest: not only when models.js is here to ask
 lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
-  models, { BLANK, readingPad }, { accuracies, digits }, pixels, { evidence, rivals },
+  models, { BLANK, program, readingPad }, { accuracies }, pixels, { evidence, rivals },
 ) => {
   const { make, fixed, percent, tint, toInput, sum, largest, clamp } = lab;
   const { INK, picture, touchable } = pixels;
@@ -80,6 +80,13 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       ? `The same answer up to ${MOST}.` : `Another answer from ${step} on.`;
   }
 
+  /* Where the patch costs LeNet most. */
+  function hardest(covered) {
+    const losses = covered.map((models) => models.at(-1).loss);
+    const at = losses.indexOf(Math.max(...losses));
+    return [Math.floor(at / PLACES), at % PLACES];
+  }
+
   async function build(root) {
     const names = Object.keys(accuracies);
     const ask = await lab.offload(work, "models", "maths");
@@ -105,34 +112,24 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
     }
     const covers = names.map((name, m) => chooser(
       `The digit and the patch, for ${name}: arrow keys move it`, PLACES,
-      () => patch ?? [0, 0], (place) => movePatch(place, m)));
+      () => patch ?? [0, 0], (place) => {
+        patch = place;
+        drawCovers();
+        line.say(`Row ${place[0]}, column ${place[1]}: ${coverTexts[m].textContent}`);
+      }));
     const pushes = names.map((name) => picture(
       { role: "img", "aria-label": `The digit after the step, for ${name}` }));
     const shares = chooser("The share of each pixel: arrow keys choose one", 28,
-      () => pixel, movePixel);
+      () => pixel, (place) => {
+        pixel = place;
+        drawShares();
+        line.say(share.textContent);
+      });
     shares.paint(digit(BLANK), PLAN);
     const answers = names.map(() => make("p.lab-why-answer"));
     const [coverTexts, pushTexts] = [0, 1].map(() => names.map(() => make("p")));
     const [sums, share] = [0, 1].map(() => make("p"));
     const line = lab.status("lab-spoken");
-
-    function movePatch(place, m) {
-      patch = place;
-      drawCovers();
-      line.say(`Row ${place[0]}, column ${place[1]}: ${coverTexts[m].textContent}`);
-    }
-    function movePixel(place) {
-      pixel = place;
-      drawShares();
-      line.say(share.textContent);
-    }
-
-    /* Where the patch costs LeNet most. */
-    function hardest() {
-      const losses = found.covered?.map((models) => models.at(-1).loss);
-      const at = losses?.indexOf(Math.max(...losses));
-      return losses ? [Math.floor(at / PLACES), at % PLACES] : null;
-    }
 
     function drawCovers() {
       const { answers: read, covered } = found;
@@ -140,14 +137,14 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         paint(digit(levels), PLAN, 255, INK);
         coverTexts[m].textContent = "…";
         if (!covered) return;
+        patch ??= hardest(covered);
         const all = covered.map((models) => models[m]);
         const most = largest(all.map(({ loss }) => loss)) || 1;
-        all.forEach(({ loss }, at) => {
-          // Where the middle of the patch would lie.
-          const row = PITCH * Math.floor(at / PLACES) + 1, column = PITCH * (at % PLACES) + 1;
-          fill({ row, column, size: PITCH },
-            `rgba(${tint(Math.sign(loss))}, ${Math.abs(loss) / most})`);
-        });
+        // Where the middle of the patch would lie.
+        all.forEach(({ loss }, at) => fill({
+          row: PITCH * Math.floor(at / PLACES) + 1, column: PITCH * (at % PLACES) + 1,
+          size: PITCH,
+        }, `rgba(${tint(Math.sign(loss))}, ${Math.abs(loss) / most})`));
         const [row, column] = patch.map((n) => PITCH * n);
         outline({ row, column, size: PATCH });
         const others = new Set(all.map((one) => one.digit));
@@ -206,7 +203,6 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         const told = await ask({ task, levels, ...SIZES });
         if (mine !== asked) return;
         Object.assign(found, told);
-        patch ??= hardest();
         draw();
         if (task === "read") {
           line.say(pad.pen + names.map((name, m) => `${name} reads `
@@ -215,7 +211,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       }
       panels.ariaBusy = "false";
     }
-    const pad = await readingPad({ described: HELP_ID, digits, busy: root, take });
+    const pad = await readingPad({ described: HELP_ID, busy: root, take });
     const row = (pictures, texts, heads) => make("div.lab-why-models",
       names.map((name, m) => make("figure", make("figcaption", name, heads?.[m] ?? ""),
         pictures[m].canvas, texts[m])));
@@ -254,6 +250,14 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         if (within(chosen, 28)) pixel = chosen;
         drawn.set(digit);
         draw();
+      },
+      code() {
+        if (!found.scores) return ""; // they are on their way
+        const [a, b] = pair.of(found.scores), n = 28 * pixel[0] + pixel[1];
+        return `${program(levels)}
+x, paper = to_input(np.stack([digit, 0 * digit])).flatten(1)
+z, added = F.linear(x, w, b), (w[${a}] - w[${b}]) * (x - paper)
+print(f"{z[${a}] - z[${b}]:.4f}; pixels add {added.sum():.4f}, this one {added[${n}]:.4f}")`;
       },
     };
   }
