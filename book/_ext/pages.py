@@ -110,7 +110,7 @@ def drop_what_is_unused(page, static):
 def bring_lab(page, labs):
     """Give a page the scripts and styles of a lab in its first section.
 
-    lab.js would ask for them only when it is read itself. They are those that the lab is
+    lab.js would ask for them only when it is read itself. They are what the lab is
     built of: lab.define("name", ["part", …], …). The rest of what it loads, such as the
     models, would be in its way.
     """

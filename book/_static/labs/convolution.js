@@ -124,10 +124,13 @@ lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (r
     steps.go(steps.at);
   }
 
+  /* The kernel, row and column of an output. */
+  const place = () =>
+    [Math.floor(steps.at / O ** 2), Math.floor(steps.at / O) % O, steps.at % O];
+
   /* One window: what it sees, the products, their sum, and the outputs up to it. */
   function step() {
-    const { F, S } = sizes, at = steps.at;
-    const k = Math.floor(at / (O * O)), r = Math.floor(at / O) % O, c = at % O;
+    const { F, S } = sizes, at = steps.at, [k, r, c] = place();
     const sums = padded.map((slice, d) => {
       const parts = products(windowAt(slice, r, c, F, S), weights[k][d]);
       const total = sum(parts.flat());
@@ -170,13 +173,13 @@ lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (r
   return {
     ...steps.state,
     code() {
-      const { K, F, S, P } = sizes, [D, W] = [x.length, x[0].length], at = steps.at;
-      const place = [Math.floor(at / O ** 2), Math.floor(at / O) % O, at % O].join(", ");
+      const { K, F, S, P } = sizes, [D, W] = [x.length, x[0].length];
+      const output = place().join(", ");
       return `x = ${lab.tensor(x.flat(2), 1, D, W, W)}
 w = ${lab.tensor(weights.flat(3), K, D, F, F)}
 b = ${lab.tensor(b.slice(0, K))}
 y = F.conv2d(x, w, b, stride=${S}, padding=${P})
-print(f"y[${place}] = {y[0, ${place}]:.3f}")`;
+print(f"y[${output}] = {y[0, ${output}]:.3f}")`;
     },
   };
 });

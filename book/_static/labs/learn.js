@@ -177,7 +177,8 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
 
     let turn = 0; // of the reader; what an address asks for stops at the next
     let waiting = 0; // for the worker, apart from a run
-    const mark = () => {
+    const mark = (more = 0) => {
+      waiting += more;
       pictures.figure.ariaBusy = String(waiting > 0 || motion.running);
     };
 
@@ -186,11 +187,9 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
       turn += 1;
       motion.stop();
       run.textContent = RUN;
-      waiting += 1;
-      mark();
+      mark(1);
       await tell({ measure: true, ...message });
-      waiting -= 1;
-      mark();
+      mark(-1);
       if (motion.running) return; // goes on already
       draw();
       pictures.describe(told.weights, named());
@@ -331,8 +330,7 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
             && entry.label >= 0 && entry.label <= 9));
         if (!good || !given.length) return;
         const mine = ++turn;
-        waiting += 1;
-        mark();
+        mark(1);
         status.textContent = "Learning …";
         adopted.length = 0;
         await tell({ reset: network() });
@@ -348,7 +346,7 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
           await tell({ digits: Infinity, upTo });
         }
         Object.assign(options, chosen);
-        waiting -= 1;
+        mark(-1);
         if (mine === turn) await rest();
       },
       code: () => program(network(), options, told.epoch),

@@ -134,22 +134,18 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
     };
   }
 
-  /* A histogram, its ends named below. */
-  function bars(name) {
+  /* A histogram of shares, from the first of the ticks to the last. */
+  function bars(name, shares, ticks, label) {
+    const ends = [ticks[0][0], ticks.at(-1)[0]], most = Math.max(...shares) || 1;
+    const step = (ends[1] - ends[0]) / shares.length;
     const shape = make("polyline", { fill: "var(--lab-blue)" });
-    const box = { left: 14, right: 286, top: 8, bottom: 58, name };
+    const box = { left: 14, right: 286, top: 8, bottom: 58, name, "aria-label": label };
     const { drawing, scale, points } = lab.plot(box, shape);
-    function update(shares, ticks, label) {
-      const ends = [ticks[0][0], ticks.at(-1)[0]];
-      scale(ends, ticks, [0, 1], [[0, ""]]);
-      const most = Math.max(...shares) || 1, step = (ends[1] - ends[0]) / shares.length;
-      const corners = Array.from(shares).flatMap((share, k) => [k, k + 1].map((at) =>
-        [ends[0] + step * at, share / most]));
-      shape.setAttribute("points",
-        points([[ends[0], 0], ...corners, [ends[1], 0]]));
-      drawing.setAttribute("aria-label", label);
-    }
-    return { drawing, update };
+    scale(ends, ticks, [0, 1], [[0, ""]]);
+    const corners = Array.from(shares).flatMap((share, k) => [k, k + 1].map((at) =>
+      [ends[0] + step * at, share / most]));
+    shape.setAttribute("points", points([[ends[0], 0], ...corners, [ends[1], 0]]));
+    return drawing;
   }
 
   const short = (number) => String(Number(number.toPrecision(2))).replace("-", "−");
@@ -159,39 +155,26 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
   /* For each layer: what its units put out, and the gradient of its weights. */
   function layers() {
     const figure = make("div");
-    let rows = [];
-
-    function lay(count) {
-      rows = Array.from({ length: count }, (_, k) => {
-        const last = k === count - 1, head = make("p.lab-learn-head");
-        const [outputs, gradient] = [
-          last ? null : bars("outputs other than 0"),
-          bars("gradients of the weights, where not 0")];
-        const text = make("p");
-        return { head, outputs, gradient, text, last };
-      });
-      figure.replaceChildren(...rows.flatMap(({ head, outputs, gradient, text }) => [
-        head, make("div.lab-plots", outputs?.drawing ?? text, gradient.drawing),
-        outputs ? text : ""]));
-    }
 
     function draw(all, activation) {
-      if (rows.length !== all.length) lay(all.length);
-      rows.forEach(({ head, outputs, gradient, text, last }, k) => {
-        const layer = all[k], { units, low, high } = layer;
+      figure.replaceChildren(...all.flatMap((layer, k) => {
+        const { units, low, high, outputs, gradient } = layer, last = k === all.length - 1;
         const name = last ? "Output layer" : `Hidden layer ${k + 1}`;
-        head.textContent = `${name}: ${units} ${last ? "scores" : "units"}`;
         const middle = low < 0 && high > 0 ? [[0, "0"]] : [];
         const ticks = [[low, short(low)], ...middle, [high, short(high)]];
-        outputs?.update(layer.outputs, ticks,
-          `${name}: outputs from ${short(low)} to ${short(high)}`);
-        const most = layer.gradient.indexOf(Math.max(...layer.gradient));
-        gradient.update(layer.gradient, DECADES, `${name}: sizes of the gradient, most `
-          + `of them about 10 to the power of ${Math.round(most / 4 - 8)}`);
-        text.textContent = last
+        const most = gradient.indexOf(Math.max(...gradient));
+        const text = make("p", last
           ? "The gradient of a weight is (probability − truth) × its input."
-          : told(layer, activation);
-      });
+          : told(layer, activation));
+        const slopes = bars("gradients of the weights, where not 0", gradient, DECADES,
+          `${name}: sizes of the gradient, most `
+            + `of them about 10 to the power of ${Math.round(most / 4 - 8)}`);
+        return [
+          make("p.lab-learn-head", `${name}: ${units} ${last ? "scores" : "units"}`),
+          make("div.lab-plots", last ? text : bars("outputs other than 0", outputs, ticks,
+            `${name}: outputs from ${short(low)} to ${short(high)}`), slopes),
+          last ? "" : text];
+      }));
     }
 
     function told({ units, flat, dead: { length: dead }, digits }, activation) {
