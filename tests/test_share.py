@@ -23,7 +23,8 @@ ANSWER = """() => {
 # what the models saw of a drawing.
 SEEN = """() => {
     const lab = document.querySelector(".lab"), copy = lab.cloneNode(true);
-    for (const said of copy.querySelectorAll("[role=status], .lab-share, .lab-hint")) {
+    const apart = "[role=status], .lab-share, .lab-hint, .lab-goals";
+    for (const said of copy.querySelectorAll(apart)) {
         said.remove();
     }
     const values = [...lab.querySelectorAll("select, input:not([type=file])")]

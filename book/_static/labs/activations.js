@@ -194,7 +194,14 @@
     drawCurves();
     drawChain();
     const number = (value) => `torch.tensor(${value}).double().requires_grad_()`;
+    const back = () => Math.abs(chain(FUNCTIONS[name], weight, x, count)[0].gradient);
     return {
+      goals: [
+        ["a gradient that comes back through ten layers neither halved nor doubled",
+          () => count === 10 && back() > 0.5 && back() < 2],
+        ["a gradient that has grown more than a thousand times", () => back() > 1000],
+        ["no gradient at all", () => back() === 0],
+      ],
       code: () => `f = ${FUNCTIONS[name].python}
 a = ${number(a)}
 f(a).backward()

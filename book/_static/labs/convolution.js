@@ -35,6 +35,7 @@ lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (r
   const most = { K: 4, F: 7, S: 4, P: 2 };
 
   let name, sizes, x, w, b; // what the reader has chosen
+  const own = new Set(); // the kernels that the reader has written in
   let O, weights, y, padded; // what follows from it
   let slices, kernels, biases, which, places, totals, maps; // what is drawn
 
@@ -44,6 +45,7 @@ lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (r
     const given = cases[key];
     if (key !== name) steps.pace(given.pace);
     name = key;
+    own.clear();
     sizes = { ...given.start };
     x = given.x;
     b = fill(most.K, (k) => given.b[k] ?? 0);
@@ -99,6 +101,7 @@ lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (r
     const field = (u, v) =>
       entry(`w[${k}, ${d}], row ${u}, column ${v}`, w[k][d][u][v], hints, (value) => {
         w[k][d][u][v] = value;
+        own.add(k);
         compute();
       });
     return table(`kernel w[${k}, ${d}]`,
@@ -170,8 +173,20 @@ lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (r
   const now = make("div.lab-now", steps.controls, equation);
   work.append(chosen, layer, now, outputs);
   take("figure");
+  /* A kernel of the reader's own that answers to both sides of an edge, and not at all
+     to even ground. */
+  const findsEdge = (kernel, k) => b[k] === 0 && own.has(k)
+    && sum(kernel.flat(2)) === 0 && Math.max(...y[k].flat()) > 0
+    && Math.min(...y[k].flat()) < 0;
   return {
     ...steps.state,
+    goals: [
+      ["a single output from the whole input", () => O === 1],
+      ["a map as large as its input, from a kernel larger than 1",
+        () => O === x[0].length && sizes.F > 1],
+      ["an edge in a digit, found by a kernel of your own whose numbers add up to 0",
+        () => O > 0 && x.length === 1 && weights.some(findsEdge)],
+    ],
     code() {
       const { K, F, S, P } = sizes, [D, W] = [x.length, x[0].length];
       const output = place().join(", ");

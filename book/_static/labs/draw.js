@@ -109,6 +109,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       upload.value = ""; // so that the same file can be chosen again
     });
     let seen; // what the models read last
+    let own = {}; // what they said of the reader's own digit
     let newest = null; // an earlier file that takes longer must not come after it
     async function take(file) {
       if (!file) return;
@@ -143,6 +144,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       }
       const { levels, probabilities } = said;
       seen = levels;
+      own = last.key || last.opening || pad.drawing ? {} : said;
       context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
       preview.setAttribute("aria-label", words(levels));
       show(probabilities);
@@ -223,8 +225,18 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     const asked = location.hash.startsWith("#draw=");
     if (lab.still.matches || below || asked) pad.showDigit(String(OPENING), true);
     else write();
+    const mosts = () => own.probabilities?.map((y) => Math.max(...y)) ?? [0];
+    const answersOf = () => new Set(own.probabilities?.map((y, m) =>
+      y.indexOf(mosts()[m])));
     return {
       ...state,
+      goals: [
+        ["a digit of your own that the models read differently",
+          () => answersOf().size > 1 && !own.strange],
+        ["a digit of your own that all three read alike, each with more than 95 %",
+          () => answersOf().size === 1 && Math.min(...mosts()) > 0.95 && !own.strange],
+        ["a drawing that looks like no digit", () => own.strange],
+      ],
       code: () => (seen ? `${program(seen)}
 y = F.linear(to_input(digit).flatten(), w, b).softmax(dim=0)
 print("y =", y)

@@ -134,9 +134,12 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
       if (hidden) layers.draw(told.layers, shape.activation);
     }
 
+    const last = () => told.points.at(-1);
+    const lowest = () =>
+      told.points.reduce((low, one) => (one.cost < low.cost ? one : low));
     function sentence() {
-      const { points, steps, epoch, sizes, diverged, layers: all } = told;
-      const { right, accuracy, cost } = points.at(-1);
+      const { steps, epoch, sizes, diverged, layers: all } = told;
+      const { right, accuracy, cost } = last();
       const [total, held] = sizes.map(thousands);
       if (diverged) {
         return `After ${counted(steps, "step")} the cost has outgrown all numbers: `
@@ -148,13 +151,13 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
           : "All weights are 0."} ${total} digits to learn from, ${held} held out.`;
       }
       const dead = all.reduce((sum, layer) => sum + layer.dead.length, 0);
-      const lowest = points.reduce((low, one) => (one.cost < low.cost ? one : low));
+      const low = lowest();
       return `After ${counted(steps, "step")}, ${counted(epoch, "complete epoch")}: `
         + `${right} of ${held} held-out digits are read right, ${percent(accuracy)}; `
         + `the cost on them is ${nats(cost)} nats`
-        + (lowest.cost < cost && lowest.time >= 1
-          ? `; at its lowest, after ${lowest.time.toFixed(1)} epochs, it was `
-            + `${nats(lowest.cost)}.` : ".")
+        + (low.cost < cost && low.time >= 1
+          ? `; at its lowest, after ${low.time.toFixed(1)} epochs, it was `
+            + `${nats(low.cost)}.` : ".")
         + (cost > 2 * Math.log(10) ? " That is far worse than guessing: the learning "
           + "rate is too high." : "")
         + (dead ? ` ${counted(dead, "unit")} ${dead === 1 ? "is" : "are"} dead.` : "");
@@ -319,6 +322,16 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
     await lab.pause();
     await rest();
     return {
+      goals: hidden ? [
+        ["a dead unit", () => told.steps && told.layers.some(({ dead }) => dead.length)],
+        ["a held-out cost that rises by a tenth while the training cost falls",
+          () => last().cost > 1.1 * lowest().cost && last().training < lowest().training],
+        ["a run that diverges", () => told.diverged],
+      ] : [
+        ["nine of ten held-out digits read right", () => last().accuracy >= 0.9],
+        ["a cost that is worse than guessing, log 10", () => last().cost > Math.log(10)],
+        ["two kept curves, to compare", () => kept.length > 1],
+      ],
       get: () => trace,
       /* Learn again what was learned; the controls have been answered before. */
       async set(given) {

@@ -297,6 +297,14 @@ lab.define("lenet", [
     pad.showDigit(OPENING, true);
     const drawn = pad.state(() => (pad.question() ? digit.values : []));
     return {
+      goals: [
+        ["a unit of a pooling that ReLU silences", () => pooling(layer)
+          && unit(model, stages, here()).value === 0],
+        ["the map that speaks most against the answer, opened",
+          () => layer === 4 && found.order.at(-1) === places[4].map],
+        ["a drawing that LeNet is less than 90 % sure of", () => pad.question()
+          && Math.max(...softmax(stages[5].values)) < 0.9],
+      ],
       get: () => ({ digit: drawn.get(), layer, places }),
       code() {
         const { slices, window, bias } = unit(model, stages, here());

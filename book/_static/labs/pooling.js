@@ -87,6 +87,13 @@ lab.define("pooling", ["arithmetic", "windows"], (arithmetic, windows) => (root)
   take("figure");
   return {
     ...steps.state,
+    goals: [
+      ["a single output, from all numbers of the input", () => O === 1 && F === x.length],
+      ["windows that overlap", () => O > 1 && S < F],
+      ["a window, not empty, whose largest number is also its average", () => O > 0
+        && maxPool(x, F, S).flat().some((most, n) =>
+          most && most === avgPool(x, F, S).flat()[n])],
+    ],
     code: () => `x = ${lab.tensor(x.flat(), 1, x.length, x.length)}
 y = F.${kind === "max" ? "max" : "avg"}_pool2d(x, ${F}, stride=${S})
 print(f"y[${Math.floor(steps.at / O)}, ${steps.at % O}] = `

@@ -93,7 +93,16 @@
         + "scores before the softmax; the gradient is that of the divided scores."),
       status);
     draw();
+    const read = () => softmax(scores.map((z) => z / temperature));
+    const range = () => Math.max(...scores) - Math.min(...scores);
+    const costs = () => -Math.log(read()[label]);
     return {
+      goals: [
+        ["a cost of more than 10 nats", () => costs() > 10],
+        ["a right answer that costs less than 0.01 nats", () => costs() < 0.01],
+        ["scores that are not alike, and yet no probability above 0.2",
+          () => range() > 1 && Math.max(...read()) < 0.2],
+      ],
       code: () => `z = ${lab.tensor(scores)}
 s = (z / ${temperature}).requires_grad_()  # the temperature divides them
 cost = F.cross_entropy(s, torch.tensor(${label}))

@@ -82,9 +82,40 @@
     return folded;
   }
 
-  /* Below the figure `root`: what copies its address, a page of its own, and a program.
-     `own` has what the controls don't tell: get() gives it as plain data, set(it) takes
-     it back; and code(), lines of Python with the figure's numbers and its result. */
+  /* Goals to try for, each [a sentence, whether it is reached now]. They are looked at
+     after whatever the reader does, and noticed once. */
+  function goals(root, wanted) {
+    const items = wanted.map(([text]) => make("li", text));
+    const count = make("summary"), line = make("p", { role: "status" });
+    let timer = null;
+    function tell() {
+      const reached = items.filter(({ className }) => className).length;
+      count.textContent = `Goals: ${reached} of ${items.length}`;
+    }
+    function look() {
+      timer = null;
+      wanted.forEach(([text, isReached], n) => {
+        if (items[n].className || !isReached()) return;
+        items[n].className = "lab-reached";
+        items[n].textContent = `Reached: ${text}`;
+        line.textContent = `Goal reached: ${text}`;
+        tell();
+      });
+    }
+    const watcher = new MutationObserver(() => { timer ??= setTimeout(look, 200); });
+    const watch = ({ isTrusted }) => isTrusted && watcher.observe(
+      root, { subtree: true, childList: true, characterData: true, attributes: true });
+    for (const done of ["pointerdown", "keydown", "input"]) {
+      root.addEventListener(done, watch);
+    }
+    tell();
+    return [make("details.lab-goals", count, make("ul", items)), line];
+  }
+
+  /* Below the figure `root`: what copies its address, a page of its own, goals, and a
+     program. `own` has what the controls don't tell: get() gives it as plain data,
+     set(it) takes it back; goals, see above; and code(), lines of Python with the
+     figure's numbers and its result. */
   function share(place, root, own = {}) {
     const name = place.dataset.lab;
     const now = (page) => address(page.split("#")[0], name,
@@ -117,7 +148,8 @@
     }
     addEventListener("hashchange", take);
     const { alone } = place.dataset, plain = location.search === "?plain";
-    if (own.code) root.append(program(root, own.code));
+    root.append(make("div.lab-row.lab-folds", own.code ? program(root, own.code) : "",
+      own.goals ? goals(root, own.goals) : ""));
     root.append(make("div.lab-row.lab-share",
       copy, alone ? way(alone, "This figure alone") : "",
       alone === "" ? way(`${location.pathname}${plain ? "" : "?plain"}`,

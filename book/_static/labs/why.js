@@ -241,7 +241,20 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       line);
     pad.showDigit(OPENING, true);
     const drawn = pad.state(() => (levels === BLANK ? [] : levels));
+    /* Whether a model's answer is another than that for the digit as it is. */
+    const other = (told, m) => told[m].digit !== found.answers[m].digit;
+    const covered = () => patch && found.covered?.[PLACES * patch[0] + patch[1]];
     return {
+      goals: [
+        ["a place for the patch where LeNet changes its answer",
+          () => covered() && other(covered(), 2)],
+        ["softmax regression misled by at most 10 grey levels, LeNet not", () => {
+          const told = step <= 10 && found.pushed?.first[step];
+          return told && other(told, 0) && !other(told, 2);
+        }],
+        ["a digit that the patch turns, for LeNet, into three others",
+          () => new Set(found.covered?.map((told) => told[2].digit)).size > 3],
+      ],
       get: () => ({ digit: drawn.get(), patch, pixel }),
       set({ digit, patch: place, pixel: chosen }) {
         const within = (given, count) => Array.isArray(given) && given.length === 2

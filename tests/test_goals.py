@@ -1,0 +1,195 @@
+"""The goals of each lab, reached as a reader would, and noticed by the lab itself."""
+
+import pytest
+from test_lab_draw import Pad
+from test_labs import PLACES, press
+
+SCRIBBLE = [[(60, 60), (220, 220), (60, 220), (220, 60), (60, 140), (220, 140)]]
+FIVE = [
+    [(190, 60), (110, 60), (100, 130), (170, 130), (185, 180), (140, 215), (90, 190)]
+]
+ONE = [[(100, 100), (150, 60), (150, 230)], [(90, 230), (210, 230)]]  # on a foot
+CORNER = [[(100, 60), (100, 220), (190, 220)]]
+
+
+def choose(page, label, value):
+    page.get_by_label(label).select_option(value)
+
+
+def fill(page, label, value):
+    page.get_by_label(label, exact=True).fill(str(value))
+
+
+def slide(page, name, value):
+    page.get_by_role("slider", name=name, exact=True).fill(str(value))
+
+
+def draw(page, strokes):
+    press(page, "Clear")
+    Pad(page).draw(strokes)
+
+
+def overlap(page):
+    fill(page, "size F", 2)
+    fill(page, "stride S", 1)
+
+
+def keep_the_size(page):
+    fill(page, "size F", 3)
+    fill(page, "stride S", 1)
+
+
+def edge(page):
+    """Write a kernel that looks for lower edges, with the third row as it is."""
+    page.locator(".lab select").first.select_option("7")
+    for row, numbers in enumerate([(1, 1, 1), (0, 0, 0), (-1, -1, -1)]):
+        for column, value in enumerate(numbers):
+            fill(page, f"w[0, 0], row {row}, column {column}", value)
+
+
+def be_sure(page):
+    press(page, "Sure of 3")
+    choose(page, "Label", "3")
+
+
+def keep_two(page):
+    for _ in range(2):
+        press(page, "Keep this curve")
+
+
+def warm(page):
+    press(page, "Torn between 4 and 9")
+    slide(page, "Temperature", 1)
+
+
+def overfit(page):
+    choose(page, "First weights", "he")
+    choose(page, "Activation", "ReLU")
+    choose(page, "Training digits", "100")
+    slide(page, "Learning rate", 6)
+    choose(page, "Momentum", "0.9")
+    press(page, "Run 30 epochs")
+
+
+def die(page):
+    """Take steps so long that units lose all their inputs."""
+    choose(page, "First weights", "large")
+    slide(page, "Learning rate", 8)
+    press(page, "One step")
+
+
+def diverge(page):
+    choose(page, "Activation", "Identity")
+    choose(page, "Momentum", "0.99")
+    press(page, "Run 30 epochs")
+
+
+def learn_fast(page):
+    slide(page, "Learning rate", 5)
+    press(page, "Run 30 epochs")
+
+
+def press_the_last_bar(page):
+    page.locator(".lab-lenet-chart span").last.click()
+
+
+def silence(page):
+    """Go through the cells of a pooled map until one is 0."""
+    page.locator(".lab-lenet-flow canvas").nth(2).click(position={"x": 40, "y": 40})
+    for key in ["ArrowRight"] * 11 + ["ArrowDown"] * 11:
+        if page.inner_text(".lab-lenet-open > p").endswith(": 0.0000"):
+            break
+        page.locator(".lab-lenet-zoom canvas").first.press(key)
+
+
+def move_the_patch(page):
+    """Move the mouse over LeNet's picture, until the patch changes the answer."""
+    canvas = page.locator(".lab-why-models canvas").nth(2)
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    for place in range(169):
+        row, column = divmod(place, 13)
+        page.mouse.move(
+            box["x"] + box["width"] * (column + 0.5) / 13,
+            box["y"] + box["height"] * (row + 0.5) / 13,
+        )
+        if "Patch here: 0" not in page.locator(".lab-why-models p").nth(5).inner_text():
+            break
+
+
+WAYS = {
+    "pooling": [
+        ("a single output", lambda page: fill(page, "size F", 4)),
+        ("windows that overlap", overlap),
+        (
+            "whose largest number is also its average",
+            lambda page: [
+                fill(page, f"x, row {row}, column {column}", 5)
+                for row in (0, 1)
+                for column in (0, 1)
+            ],
+        ),
+    ],
+    "convolution": [
+        ("a single output", lambda page: fill(page, "size F", 7)),
+        ("as large as its input", keep_the_size),
+        ("an edge in a digit", edge),
+    ],
+    "scores": [
+        ("more than 10 nats", lambda page: slide(page, "Score of 4", -10)),
+        ("less than 0.01 nats", be_sure),
+        ("no probability above", warm),
+    ],
+    "activations": [
+        (
+            "neither halved nor doubled",
+            lambda page: choose(page, "Activation function f", "ReLU"),
+        ),
+        ("more than a thousand times", lambda page: slide(page, "Weight w", 3)),
+        ("no gradient at all", lambda page: slide(page, "Weight w", -1)),
+    ],
+    "softmax": [
+        ("nine of ten", learn_fast),
+        ("two kept curves", keep_two),
+        ("worse than guessing", lambda page: slide(page, "Learning rate", 8)),
+    ],
+    "perceptron": [
+        ("a dead unit", die),
+        ("a run that diverges", diverge),
+        ("rises by a tenth", overfit),
+    ],
+    "draw": [
+        ("looks like no digit", lambda page: draw(page, SCRIBBLE)),
+        ("that all three read alike", lambda page: draw(page, FIVE)),
+        ("that the models read differently", lambda page: draw(page, ONE)),
+    ],
+    "lenet": [
+        ("speaks most against", press_the_last_bar),
+        ("ReLU silences", silence),
+        ("less than 90 % sure", lambda page: draw(page, CORNER)),
+    ],
+    "why": [
+        ("LeNet not", lambda page: slide(page, "step", 10)),
+        ("into three others", lambda page: choose(page, "test digit", "10")),
+        ("LeNet changes its answer", move_the_patch),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_each_is_reached_and_noticed(lab, name):
+    page = lab(name)
+    page.wait_for_selector(".lab:not(:has([aria-busy=true]))")
+    # Nothing is reached before the reader does something, nor by opening the list.
+    summary = page.locator(".lab-goals summary")
+    assert summary.inner_text() == "Goals: 0 of 3"
+    summary.press("Enter")
+    page.wait_for_timeout(500)
+    assert summary.inner_text() == "Goals: 0 of 3"
+    for count, (goal, reach) in enumerate(WAYS[name], 1):
+        reach(page)
+        page.locator(".lab-reached", has_text=goal).wait_for()
+        assert summary.inner_text() == f"Goals: {count} of 3"
+        said = page.locator(".lab-folds > [role=status]").inner_text()
+        assert said.startswith("Goal reached: ") and goal in said
+    assert len(WAYS[name]) == 3
