@@ -21,6 +21,7 @@ from torch import nn
 
 from .data import Digits
 from .events import EndEpoch, Evaluation, History
+from .ranks import Ranks
 from .system import atomic_write
 
 
@@ -38,24 +39,38 @@ class Checkpoints:
     settings: dict[str, Any]
     run: str = ""
 
-    def start(self, resume: bool) -> History:
-        """Begin a run in the folder, or go on after the last epoch of the one there."""
+    def start(self, resume: bool, ranks: Ranks) -> History:
+        """Begin a run in the folder, or go on after the last epoch of the one there.
+
+        Of several ranks, the first alone reads the folder, and writes there.
+        """
+        saved = ranks.first(lambda: self._find(resume))
+        if saved is None:
+            return History()
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.model.load_state_dict(saved["model"])
+        self.run = saved["run"]
+        return History(saved["history"])
+
+    def _find(self, resume: bool) -> dict[str, Any] | None:
+        """Find the last epoch to go on from, and compare; or begin anew: None."""
         for path in (*self.folder.glob(".epoch_*.pt-*"), *self.folder.glob(".run.*-*")):
             path.unlink(missing_ok=True)  # what a killed run left half-written
         if resume:
             run = _identity(self.folder)
-            for path in reversed(_epochs(self.folder).values()):
+            for path in reversed(saved_epochs(self.folder).values()):
                 saved = _load(path)
                 if run is None or run == saved["run"]:
-                    return self._resume(saved, path)
+                    self._check(saved, path)
+                    return saved
         self.run = secrets.token_hex(8)
         _write(self.folder / "run.json", json.dumps({"run": self.run}).encode())
-        for path in _epochs(self.folder).values():
+        for path in saved_epochs(self.folder).values():
             path.unlink(missing_ok=True)  # they no longer count
-        return History()
+        return None
 
-    def _resume(self, saved: dict[str, Any], path: Path) -> History:
-        """Compare first, then put everything in the state that was saved."""
+    def _check(self, saved: dict[str, Any], path: Path) -> None:
+        """Refuse an epoch of another run, before anything is changed."""
         for name, value in self.settings.items():
             had = saved["settings"].get(name)
             if had != value:
@@ -65,10 +80,6 @@ class Checkpoints:
                     "checkpoint_dir"
                 )
         _compare(self.model, saved, path, layers=True)
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.model.load_state_dict(saved["model"])
-        self.run = saved["run"]
-        return History(saved["history"])
 
     def save(self, history: History) -> None:
         """Save the last epoch of a history, whole or not at all."""
@@ -90,9 +101,18 @@ class Checkpoints:
         _write(self.folder / f"epoch_{history[-1].epoch}.pt", buffer.getbuffer())
 
 
+def saved_epochs(folder: Path) -> dict[int, Path]:
+    """List a folder's checkpoints by epoch, in order."""
+    found = {}
+    for path in folder.glob("epoch_*.pt"):
+        if match := re.fullmatch(r"epoch_(\d+)\.pt", path.name):
+            found[int(match[1])] = path
+    return dict(sorted(found.items()))
+
+
 def restore(folder: Path, epoch: int, model: nn.Module) -> None:
     """Give a model back the weights of an epoch; see `Trainer.restore`."""
-    path, epochs = folder / f"epoch_{epoch}.pt", _epochs(folder)
+    path, epochs = folder / f"epoch_{epoch}.pt", saved_epochs(folder)
     if epoch not in epochs:
         raise FileNotFoundError(
             f"{path}: there is no such checkpoint; of the epochs, {folder} has "
@@ -179,15 +199,6 @@ def _layers(model: nn.Module) -> dict[str, str]:
         for name, layer in model.named_modules()
         if not list(layer.children())
     }
-
-
-def _epochs(folder: Path) -> dict[int, Path]:
-    """List a folder's checkpoints by epoch, in order."""
-    found = {}
-    for path in folder.glob("epoch_*.pt"):
-        if match := re.fullmatch(r"epoch_(\d+)\.pt", path.name):
-            found[int(match[1])] = path
-    return dict(sorted(found.items()))
 
 
 def _identity(folder: Path) -> str | None:

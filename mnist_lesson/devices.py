@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .ranks import BACKENDS, launched
+
 Lend = Callable[[], AbstractContextManager[None]]
 _TURN = threading.RLock()  # held by the thread that draws from PyTorch's generators
 
@@ -20,7 +22,8 @@ def pick_device() -> torch.device:
     -------
     torch.device
         What ``$MNIST_LESSON_DEVICE`` names ("cpu", "cuda:1", "mps" …); if it is not
-        set, the accelerator that PyTorch finds (CUDA, MPS, XPU …), else the CPU.
+        set, the accelerator that PyTorch finds (CUDA, MPS, XPU …), else the CPU. Of
+        several processes that `torchrun` started, each gets a GPU of its own.
 
     Raises
     ------
@@ -29,15 +32,20 @@ def pick_device() -> torch.device:
     """
     if name := os.environ.get("MNIST_LESSON_DEVICE"):
         return find_device(name, "$MNIST_LESSON_DEVICE")
+    device = None
     if torch.accelerator.is_available():
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
-    return torch.device("cpu")
+        device = torch.accelerator.current_accelerator()
+    if device is None or (launched() and device.type not in BACKENDS):
+        return torch.device("cpu")  # Apple's GPUs cannot exchange what ranks add up
+    return find_device(device, "torchrun") if launched() else device
 
 
 def find_device(name: torch.device | str, source: str) -> torch.device:
     """Turn a name into a device that is really there; `source` is who named it."""
     try:
         device = torch.device(name)
+        if device.index is None and device.type in BACKENDS and launched():
+            device = torch.device(device.type, int(os.environ["LOCAL_RANK"]))
         torch.empty(1, device=device)
         if device.type == "meta":
             raise NotImplementedError("its tensors hold no numbers")

@@ -1,7 +1,7 @@
 """The events that a training run sends to its handlers, and the history of them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import SupportsIndex, overload
 
@@ -68,6 +68,25 @@ class EndEpoch:
 
 
 Handler = Callable[[EndIteration | EndEpoch], object]
+
+
+def listeners(given: Handler | Sequence[Handler] | None) -> Sequence[Handler]:
+    """Make a list of what listens to a training run."""
+    if given is None:
+        return []
+    handlers = given if isinstance(given, Sequence) else [given]
+    for handler in handlers:
+        if isinstance(handler, type):
+            raise TypeError(
+                "event_handler must be an instance, not a class: write "
+                f"{handler.__name__}()"
+            )
+        if not callable(handler):
+            raise TypeError(
+                "event_handler must be a function of one event, or a list of such, "
+                f"not {handler!r}"
+            )
+    return handlers
 
 
 class History(list[EndEpoch]):

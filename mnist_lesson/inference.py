@@ -14,11 +14,13 @@ from torch.nn import functional as F
 from .data import Digits, grey_levels, to_input
 from .devices import autocast, input_format
 from .events import Evaluation
+from .ranks import Ranks
 from .values import short, to_array
 
 if TYPE_CHECKING:
     from .picture import Picture
 
+ALONE = Ranks()
 EVALUATION_BATCH = 1_000  # digits at a time; the result is the same, but for rounding
 
 
@@ -42,12 +44,16 @@ class Recognition(NamedTuple):
         return bool(outlier_scores(to_array(self.image).astype(np.uint8)) > 0)
 
 
-def evaluate(model: nn.Module, digits: Digits) -> Evaluation:
-    """Measure cost and accuracy over all digits; see `Trainer.evaluate`."""
+def evaluate(model: nn.Module, digits: Digits, ranks: Ranks = ALONE) -> Evaluation:
+    """Measure cost and accuracy over all digits; see `Trainer.evaluate`.
+
+    Several ranks must call it together, and each computes its part.
+    """
     want_digits("evaluate", digits)
     if len(digits) == 0:
         raise ValueError("there are no digits to evaluate")
-    logits = compute_logits(model, digits.images)
+    [images] = ranks.part([torch.from_numpy(digits.images)])
+    logits = ranks.whole(compute_logits(model, images), len(digits))
     return judge(logits, torch.from_numpy(digits.labels).to(logits.device))
 
 

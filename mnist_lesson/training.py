@@ -16,7 +16,8 @@ from . import inference
 from .checkpoints import Checkpoints, fingerprint, restore
 from .data import Digits, to_input
 from .devices import autocast, find_device, input_format, pick_device, random_numbers
-from .events import EndEpoch, EndIteration, Evaluation, Handler, History
+from .events import EndEpoch, EndIteration, Evaluation, Handler, History, listeners
+from .ranks import join
 from .values import home_path, real_number, whole_number
 
 WARMUP_FRACTION = 0.3  # of all steps: the rate rises so long and falls to 0 in the rest
@@ -57,6 +58,10 @@ class Trainer:
     bfloat16 the model does (`torch.autocast`); weights, cost and step keep their 32
     bits. On a CPU, convolutions get their inputs with the channels last in memory, if
     all layers are PyTorch's or this package's: that is faster, and no shape changes.
+
+    Several processes that `torchrun` started train one model together: each computes
+    its part of every batch, and gets the same weights, events and history. Handlers
+    are called in each, so those that print or write files should do so in one of them.
     """
 
     def __init__(
@@ -164,7 +169,8 @@ class Trainer:
             If an argument is invalid, or the checkpoints are of a training run with
             other settings, digits or layers. The model is left unchanged.
         OSError
-            If a checkpoint cannot be written; those before are as they were.
+            If a checkpoint cannot be written; those before are as they were. A
+            ConnectionError: if another process of several is gone.
         RuntimeError
             If another training run has begun in `checkpoint_dir` meanwhile.
 
@@ -184,23 +190,27 @@ class Trainer:
             inference.want_digits("fit", validation)
         if resume and checkpoint_dir is None:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
-        handlers = _handlers(event_handler)
+        handlers = listeners(event_handler)
 
         self.model.to(self.device)  # the caller may have moved it
         if any(map(nn.parameter.is_lazy, self.model.parameters())):
             self.predict(train.images[0])  # lazy layers take their sizes from it
-        optimizer, history = self._optimizer(), History()
-        if checkpoint_dir is not None:
+        optimizer, history, ranks = self._optimizer(), History(), join(self.device)
+        if checkpoint_dir is not None or ranks.count > 1:
             names = "learning_rate", "momentum", "weight_decay", "schedule"
             settings = {name: getattr(self, name) for name in names}
             settings |= {"epochs": epochs, "batch_size": batch_size, "seed": seed}
             settings["training digits"] = fingerprint(train)
             settings["validation digits"] = fingerprint(validation)
+            ranks.agree(settings | {"a checkpoint_dir": checkpoint_dir is not None})
+        if checkpoint_dir is not None:
             folder = home_path(checkpoint_dir)
             run = Checkpoints(folder, self.model, optimizer, settings)
-            history = run.start(resume)
+            history = run.start(resume, ranks)
+        ranks.share(self.model)
 
         [group] = optimizer.param_groups  # not before start(): resuming replaces it
+        learned = group["params"]
         # All data goes to the device once; batches are then cut out there.
         images = torch.from_numpy(train.images).to(self.device)
         labels = torch.from_numpy(train.labels).to(self.device)
@@ -210,16 +220,20 @@ class Trainer:
         try:
             for epoch in range(len(history), epochs):
                 # A seed for each epoch, far from those of other seeds: a resumed run
-                # draws what an unbroken one does.
-                with random_numbers(seed * 1_000_003 + epoch, self.device) as lend:
-                    order = torch.randperm(len(train), device="cpu").to(self.device)
+                # draws what an unbroken one does. And one for each rank, whose digits
+                # are others; they share the order.
+                own = seed * 1_000_003 + 10_007 * ranks.rank + epoch
+                with random_numbers(own, self.device) as lend:
+                    draw = partial(torch.randperm, len(train), device="cpu")
+                    order = ranks.first(draw).to(self.device)
                     targets = labels[order]
                     # One block: hundreds of small ones would fragment the memory.
-                    all_logits = images.new_empty((len(train), 10), dtype=torch.float32)
+                    all_logits = images.new_zeros((len(train), 10), dtype=torch.float32)
                     pieces = (x.split(batch_size) for x in (order, targets, all_logits))
                     batches = [*zip(*pieces, strict=True)]
                     self.model.train()
-                    for batch, (indices, target, seen) in enumerate(batches):
+                    for batch, whole in enumerate(batches):
+                        indices, target, seen = ranks.part(whole)
                         group["lr"] = self.rate(step, steps)
                         # 20 times as fast as images[indices] on a CPU:
                         inputs = to_input(images.index_select(0, indices))
@@ -227,14 +241,18 @@ class Trainer:
                             logits = self.model(inputs.to(**input_kwargs))
                         logits = inference.checked(logits, len(indices))
                         cost = F.cross_entropy(logits, target)
-                        for parameter in group["params"]:
+                        for parameter in learned:
                             parameter.grad = None  # zero_grad() would take 20 µs more
                         cost.backward()
-                        _clip([p.grad for p in group["params"] if p.grad is not None])
-                        optimizer.step()
+                        gradients = [p.grad for p in learned if p.grad is not None]
                         seen.copy_(logits.detach())
+                        if ranks.count > 1:
+                            share = len(indices) / len(whole[0])
+                            ranks.merge([*gradients, cost.detach()], share, whole[2])
+                        _clip(gradients)
+                        optimizer.step()
                         if handlers:
-                            accuracy = partial(inference.accuracy, seen, target)
+                            accuracy = partial(inference.accuracy, whole[2], whole[1])
                             event = EndIteration(
                                 epoch, batch, step, cost.detach(), accuracy
                             )
@@ -245,10 +263,13 @@ class Trainer:
 
                 trained = inference.judge(all_logits, targets)
                 self._check_finite(epoch, trained.cost, batches)
-                validated = self.evaluate(validation) if validation else None
+                ranks.share(self.model)
+                validated = None
+                if validation:
+                    validated = inference.evaluate(self.model, validation, ranks)
                 history.append(EndEpoch(epoch, step, trained, validated))
                 if checkpoint_dir is not None:
-                    run.save(history)
+                    ranks.first(partial(run.save, history))
                 for handler in handlers:
                     handler(history[-1])
         except KeyboardInterrupt:
@@ -354,25 +375,6 @@ class Trainer:
             f"{what}: try a smaller learning_rate than {self.learning_rate:g}, or look "
             "for NaN or huge values in the model's weights"
         )
-
-
-def _handlers(given: Handler | Sequence[Handler] | None) -> Sequence[Handler]:
-    """Make a list of what listens to a training run."""
-    if given is None:
-        return []
-    handlers = given if isinstance(given, Sequence) else [given]
-    for handler in handlers:
-        if isinstance(handler, type):
-            raise TypeError(
-                "event_handler must be an instance, not a class: write "
-                f"{handler.__name__}()"
-            )
-        if not callable(handler):
-            raise TypeError(
-                "event_handler must be a function of one event, or a list of such, "
-                f"not {handler!r}"
-            )
-    return handlers
 
 
 def _clip(gradients: list[torch.Tensor]) -> None:
