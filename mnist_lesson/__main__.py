@@ -1,0 +1,296 @@
+"""The course's models on the command line: train, evaluate, predict, data."""
+
+import argparse
+import inspect
+import json
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from .checkpoints import restore, saved_epochs
+from .data import Mnist, load_mnist
+from .events import EndEpoch, EndIteration
+from .inference import recognize
+from .models import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
+from .plotting import CostLogger
+from .ranks import join
+from .training import Trainer
+from .values import home_path, whole_number
+
+MODELS = {
+    "softmax": SoftmaxRegression,
+    "mlp": MultilayerPerceptron,
+    "lenet": LeNet,
+    "lenet5": LeNet5,
+}
+FOLDER = Path("checkpoints")  # unless another is named; with a folder for each model
+EXAMPLES = """\
+examples:
+  mnist-lesson train lenet             train LeNet, and save it in checkpoints/lenet
+  mnist-lesson train lenet --resume    go on where that was interrupted
+  mnist-lesson evaluate                how good is it on the test digits?
+  mnist-lesson predict photo.jpg       what does it see in a picture?
+
+Train in two processes on this machine (the book's page "More machines" has more):
+  torchrun --nproc-per-node=2 -m mnist_lesson train lenet
+
+exit status: 0 if all went well, 1 if not, 2 if the command is not understood, 130
+after Ctrl-C
+"""
+SETTINGS = {  # of Trainer and of fit, whose defaults they have
+    "epochs": "how often to go through the training digits",
+    "batch_size": "how many digits a step learns from, in all processes together",
+    "seed": "decides the first weights and the order of the digits",
+    "learning_rate": "the highest rate of the schedule",
+    "momentum": "the share of the last step that the next one keeps",
+    "weight_decay": "L2 regularization",
+    "schedule": "one-cycle or constant",
+}
+OF_FIT = ("epochs", "batch_size", "seed")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; give the exit status."""
+    rank = int(os.environ.get("RANK", 0))  # of several processes the first one speaks
+    warnings.showwarning = lambda message, *_: None if rank else say(message)
+    try:
+        try:
+            with open(os.devnull, "w", encoding="utf-8") as nowhere:
+                if not rank:
+                    args = parser().parse_args(arguments)
+                    return int(args.run(args))
+                with redirect_stdout(nowhere):
+                    with redirect_stderr(nowhere):
+                        args = parser().parse_args(arguments)
+                    return int(args.run(args))
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:  # somebody, `head` for example, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13  # as if SIGPIPE had ended it
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    except (OSError, ValueError, ArithmeticError, RuntimeError) as error:
+        if not (rank and hasattr(error, "__notes__")):  # those rank 0 has said
+            say(error)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Say what can be asked for."""
+    top = argparse.ArgumentParser(
+        prog="mnist-lesson",
+        description="Train models on handwritten digits, and have them read yours.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(run: Any, about: str) -> Any:
+        sub = commands.add_parser(run.__name__, help=about, description=run.__doc__)
+        sub.set_defaults(run=run, error=sub.error)
+        sub.add_argument("--json", action="store_true", help="print one JSON document")
+        if run is not predict:
+            sources, where = ("auto", "full", "sample"), "folder of MNIST's four files"
+            what = "which digits (default: MNIST; the sample where it can't be had)"
+            sub.add_argument("--source", choices=sources, default="auto", help=what)
+            sub.add_argument("--root", metavar="FOLDER", help=where)
+        if run is not data:
+            folder = FOLDER / "MODEL" if run is train else f"the newest in {FOLDER}"
+            where = f"where the epochs are saved (default: {folder})"
+            sub.add_argument("--checkpoint-dir", metavar="FOLDER", help=where)
+            where = "cpu, cuda:1 and so on (default: an accelerator if there is one)"
+            sub.add_argument("--device", help=where)
+        if run in (evaluate, predict):
+            sub.add_argument("--epoch", type=count(0), help="default: the last saved")
+        return sub
+
+    sub = command(train, "train a model, and save it after each epoch")
+    sub.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
+    for name, about in SETTINGS.items():
+        where: Any = Trainer.fit if name in OF_FIT else Trainer
+        default = inspect.signature(where).parameters[name].default
+        kind = count(name != "seed") if name in OF_FIT else type(default)
+        sub.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, default=default,
+            metavar=name.split("_")[-1].upper(), help=f"{about} (default: {default})",
+        )  # fmt: skip
+    again = sub.add_mutually_exclusive_group()
+    about = "go on after the last epoch saved; begin if there is none"
+    again.add_argument("--resume", action="store_true", help=about)
+    about = "remove the epochs of an earlier run in the folder"
+    again.add_argument("--overwrite", action="store_true", help=about)
+    command(evaluate, "judge a trained model by the test digits")
+    sub = command(predict, "have a trained model read pictures of digits")
+    sub.add_argument("images", metavar="IMAGE", nargs="+", help="one digit in each")
+    command(data, "say which digits there are; MNIST is fetched if need be")
+    return top
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a model, and save it after each epoch."""
+    folder = home_path(args.checkpoint_dir or FOLDER / args.model)
+    names = "learning_rate", "momentum", "weight_decay", "schedule", "device"
+    torch.manual_seed(args.seed)
+    try:
+        settings = {name: getattr(args, name) for name in names}
+        trainer = Trainer(MODELS[args.model](), **settings)
+    except ValueError as error:
+        args.error(str(error))
+
+    def prepare() -> Mnist:
+        if saved_epochs(folder) and not (args.resume or args.overwrite):
+            raise ValueError(
+                f"{folder}: there are epochs of an earlier run; add --resume to go on "
+                "with it, --overwrite to replace it, or name another --checkpoint-dir"
+            )
+        return load_mnist(args.root, source=args.source)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if by Ctrl-C
+    ranks = join(trainer.device)
+    mnist = ranks.first(prepare)
+    out, start = sys.stderr if args.json else sys.stdout, time.perf_counter()
+    log, steps = CostLogger(out), -(-len(mnist.train) // args.batch_size)
+    with tqdm(total=args.epochs * steps, unit="batch", disable=None) as bar:
+
+        def progress(event: EndIteration | EndEpoch) -> None:
+            if isinstance(event, EndIteration):
+                bar.update(event.step + 1 - bar.n)
+            if bar.disable or isinstance(event, EndEpoch):
+                with bar.external_write_mode(file=out):
+                    log(event)
+
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            history = trainer.fit(
+                mnist.train, mnist.validation, epochs=args.epochs, seed=args.seed,
+                batch_size=args.batch_size, checkpoint_dir=folder, resume=args.resume,
+                event_handler=None if ranks.rank else progress,
+            )  # fmt: skip
+    report = {
+        **{"model": args.model, "source": mnist.source, "processes": ranks.count},
+        **{"device": str(trainer.device), "seconds": time.perf_counter() - start},
+        **{"checkpoint_dir": str(folder), "history": [*map(asdict, history)]},
+    }
+    finished = len(history) == args.epochs
+    answer(args, report, f"saved in {folder}" if finished else "")
+    if finished:
+        return 0
+    kept = f"saved in {folder}: add --resume to go on" if history else "none is saved"
+    say(f"interrupted after {len(history)} of {args.epochs} epochs, {kept}")
+    return 130
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Judge a trained model by the test digits."""
+    trainer, path = trained(args)
+    mnist = load_mnist(args.root, source=args.source)
+    judged, model = trainer.evaluate(mnist.test), type(trainer.model).__name__
+    report = {"model": model, "checkpoint": str(path), "source": mnist.source}
+    line = (
+        f"{model} ({path}) on {len(mnist.test):,} test digits ({mnist.source}): "
+        f"cost {judged.cost:.4f}, accuracy {100 * judged.accuracy:.2f} %"
+    )
+    answer(args, report | {"digits": len(mnist.test), **asdict(judged)}, line)
+    return 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Have a trained model read pictures, each of one handwritten digit."""
+    trainer, path = trained(args)
+    found: list[dict[str, Any]] = []
+    for image in args.images:
+        try:
+            seen = recognize(trainer.model, image)
+        except (OSError, ValueError) as error:
+            say(error)
+            found.append({"file": image, "error": sentence(error)})
+            continue
+        sure = seen.probabilities.tolist()
+        found.append({"file": image, "label": seen.label, "probabilities": sure})
+        found[-1]["outlier"] = seen.outlier
+        doubt = "; but this is unlike any digit" if seen.outlier else ""
+        line = f"{image}: {seen.label} ({100 * max(sure):.1f} %){doubt}"
+        if not args.json:
+            print(line, flush=True)
+    answer(args, {"checkpoint": str(path), "pictures": found}, "")
+    return int(any("error" in picture for picture in found))
+
+
+def data(args: argparse.Namespace) -> int:
+    """Say which digits there are; MNIST is fetched if need be."""
+    mnist = load_mnist(args.root, source=args.source)
+    parts = {name: len(getattr(mnist, name)) for name in Mnist._fields[:3]}
+    line = f"source: {mnist.source}; " + ", ".join(
+        f"{number:,} {name} digits" for name, number in parts.items()
+    )
+    answer(args, {"source": mnist.source, **parts}, line)
+    return 0
+
+
+def trained(args: argparse.Namespace) -> tuple[Trainer, Path]:
+    """Load a saved epoch into the model that it fits."""
+    newest = max(
+        FOLDER.glob("*/epoch_*.pt"), key=os.path.getmtime, default=FOLDER / "*"
+    )
+    folder = home_path(args.checkpoint_dir or newest.parent)
+    epochs = saved_epochs(folder)
+    if not epochs:
+        raise FileNotFoundError(
+            f"{folder}: there is no trained model; train one, as with `mnist-lesson "
+            "train lenet`, or name its folder with --checkpoint-dir"
+        )
+    epoch = max(epochs) if args.epoch is None else args.epoch
+    for make in MODELS.values():
+        model = make()
+        try:
+            restore(folder, epoch, model)
+        except ValueError as error:
+            last = error
+            continue
+        return Trainer(model, device=args.device), epochs[epoch]
+    raise last
+
+
+def count(least: int) -> Any:
+    """Make what reads a whole number on the command line."""
+
+    def read(text: str) -> int:
+        try:
+            return whole_number("it", int(text), least)
+        except ValueError:
+            what = f"a whole number from {int(least)} is expected, not {text!r}"
+            raise argparse.ArgumentTypeError(what) from None
+
+    return read
+
+
+def answer(args: argparse.Namespace, report: dict[str, Any], line: str) -> None:
+    """Print the result."""
+    print(json.dumps(report, indent=2) if args.json else line)
+
+
+def sentence(what: object) -> str:
+    """Say on one line what was wrong."""
+    if isinstance(what, OSError) and what.filename and what.strerror:
+        what = f"{what.filename}: {what.strerror}"
+    return " ".join(str(what).split())
+
+
+def say(what: object) -> None:
+    """Write a line for people."""
+    print(f"mnist-lesson: {sentence(what)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
