@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,8 @@ from .training import Trainer
 from .values import home_path, whole_number
 
 MODELS = {
-    "softmax": SoftmaxRegression,
-    "mlp": MultilayerPerceptron,
-    "lenet": LeNet,
-    "lenet5": LeNet5,
+    **{"softmax": SoftmaxRegression, "mlp": MultilayerPerceptron},
+    **{"lenet": LeNet, "lenet5": LeNet5},
 }
 FOLDER = Path("checkpoints")  # unless another is named; with a folder for each model
 EXAMPLES = """\
@@ -62,17 +60,14 @@ OF_FIT = ("epochs", "batch_size", "seed")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; give the exit status."""
     rank = int(os.environ.get("RANK", 0))  # of several processes the first one speaks
+    if rank:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
     warnings.showwarning = lambda message, *_: None if rank else say(message)
     try:
         try:
-            with open(os.devnull, "w", encoding="utf-8") as nowhere:
-                if not rank:
-                    args = parser().parse_args(arguments)
-                    return int(args.run(args))
-                with redirect_stdout(nowhere):
-                    with redirect_stderr(nowhere):
-                        args = parser().parse_args(arguments)
-                    return int(args.run(args))
+            with redirect_stderr(sys.stdout if rank else sys.stderr):
+                args = parser().parse_args(arguments)
+            return int(args.run(args))
         finally:
             print(end="", flush=True)
     except BrokenPipeError:  # somebody, `head` for example, has read enough
@@ -102,18 +97,17 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run, error=sub.error)
         sub.add_argument("--json", action="store_true", help="print one JSON document")
         if run is not predict:
-            sources, where = ("auto", "full", "sample"), "folder of MNIST's four files"
-            what = "which digits (default: MNIST; the sample where it can't be had)"
-            sub.add_argument("--source", choices=sources, default="auto", help=what)
-            sub.add_argument("--root", metavar="FOLDER", help=where)
+            sources = ("auto", "full", "sample")
+            about = "which digits (default: MNIST; the sample where it can't be had)"
+            sub.add_argument("--source", choices=sources, default="auto", help=about)
         if run is not data:
             folder = FOLDER / "MODEL" if run is train else f"the newest in {FOLDER}"
-            where = f"where the epochs are saved (default: {folder})"
-            sub.add_argument("--checkpoint-dir", metavar="FOLDER", help=where)
-            where = "cpu, cuda:1 and so on (default: an accelerator if there is one)"
-            sub.add_argument("--device", help=where)
+            about = f"where the epochs are saved (default: {folder})"
+            sub.add_argument("--checkpoint-dir", metavar="FOLDER", help=about)
+            about = "cpu, cuda:1 and so on (default: an accelerator if there is one)"
+            sub.add_argument("--device", help=about)
         if run in (evaluate, predict):
-            sub.add_argument("--epoch", type=count(0), help="default: the last saved")
+            sub.add_argument("--epoch", type=int, help="default: the last one saved")
         return sub
 
     sub = command(train, "train a model, and save it after each epoch")
@@ -121,11 +115,8 @@ def parser() -> argparse.ArgumentParser:
     for name, about in SETTINGS.items():
         where: Any = Trainer.fit if name in OF_FIT else Trainer
         default = inspect.signature(where).parameters[name].default
-        kind = count(name != "seed") if name in OF_FIT else type(default)
-        sub.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, default=default,
-            metavar=name.split("_")[-1].upper(), help=f"{about} (default: {default})",
-        )  # fmt: skip
+        option, about = f"--{name.replace('_', '-')}", f"{about} (default: {default})"
+        sub.add_argument(option, type=type(default), default=default, help=about)
     again = sub.add_mutually_exclusive_group()
     about = "go on after the last epoch saved; begin if there is none"
     again.add_argument("--resume", action="store_true", help=about)
@@ -142,8 +133,10 @@ def train(args: argparse.Namespace) -> int:
     """Train a model, and save it after each epoch."""
     folder = home_path(args.checkpoint_dir or FOLDER / args.model)
     names = "learning_rate", "momentum", "weight_decay", "schedule", "device"
-    torch.manual_seed(args.seed)
     try:
+        for name in OF_FIT:
+            whole_number(name, getattr(args, name), int(name != "seed"))
+        torch.manual_seed(args.seed % 2**63)
         settings = {name: getattr(args, name) for name in names}
         trainer = Trainer(MODELS[args.model](), **settings)
     except ValueError as error:
@@ -155,7 +148,7 @@ def train(args: argparse.Namespace) -> int:
                 f"{folder}: there are epochs of an earlier run; add --resume to go on "
                 "with it, --overwrite to replace it, or name another --checkpoint-dir"
             )
-        return load_mnist(args.root, source=args.source)
+        return load_mnist(source=args.source)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if by Ctrl-C
     ranks = join(trainer.device)
@@ -177,24 +170,23 @@ def train(args: argparse.Namespace) -> int:
                 batch_size=args.batch_size, checkpoint_dir=folder, resume=args.resume,
                 event_handler=None if ranks.rank else progress,
             )  # fmt: skip
+    finished = len(history) == args.epochs
     report = {
         **{"model": args.model, "source": mnist.source, "processes": ranks.count},
         **{"device": str(trainer.device), "seconds": time.perf_counter() - start},
         **{"checkpoint_dir": str(folder), "history": [*map(asdict, history)]},
     }
-    finished = len(history) == args.epochs
     answer(args, report, f"saved in {folder}" if finished else "")
-    if finished:
-        return 0
-    kept = f"saved in {folder}: add --resume to go on" if history else "none is saved"
-    say(f"interrupted after {len(history)} of {args.epochs} epochs, {kept}")
-    return 130
+    if not finished and not ranks.rank:
+        kept = f"kept in {folder}: add --resume to go on" if history else "none kept"
+        say(f"interrupted after {len(history)} of {args.epochs} epochs, {kept}")
+    return 0 if finished else 130
 
 
 def evaluate(args: argparse.Namespace) -> int:
     """Judge a trained model by the test digits."""
     trainer, path = trained(args)
-    mnist = load_mnist(args.root, source=args.source)
+    mnist = load_mnist(source=args.source)
     judged, model = trainer.evaluate(mnist.test), type(trainer.model).__name__
     report = {"model": model, "checkpoint": str(path), "source": mnist.source}
     line = (
@@ -229,7 +221,7 @@ def predict(args: argparse.Namespace) -> int:
 
 def data(args: argparse.Namespace) -> int:
     """Say which digits there are; MNIST is fetched if need be."""
-    mnist = load_mnist(args.root, source=args.source)
+    mnist = load_mnist(source=args.source)
     parts = {name: len(getattr(mnist, name)) for name in Mnist._fields[:3]}
     line = f"source: {mnist.source}; " + ", ".join(
         f"{number:,} {name} digits" for name, number in parts.items()
@@ -262,22 +254,10 @@ def trained(args: argparse.Namespace) -> tuple[Trainer, Path]:
     raise last
 
 
-def count(least: int) -> Any:
-    """Make what reads a whole number on the command line."""
-
-    def read(text: str) -> int:
-        try:
-            return whole_number("it", int(text), least)
-        except ValueError:
-            what = f"a whole number from {int(least)} is expected, not {text!r}"
-            raise argparse.ArgumentTypeError(what) from None
-
-    return read
-
-
 def answer(args: argparse.Namespace, report: dict[str, Any], line: str) -> None:
-    """Print the result."""
-    print(json.dumps(report, indent=2) if args.json else line)
+    """Print what was found."""
+    if args.json or line:
+        print(json.dumps(report, indent=2) if args.json else line)
 
 
 def sentence(what: object) -> str:

@@ -134,7 +134,7 @@ def _in_touch(rank: int | str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        why = str(error).splitlines()[0].rpartition("] ")[2]
+        why = str(error).partition(". ")[0].splitlines()[0].rpartition("] ")[2]
         raise ConnectionError(
             f"rank {rank} lost touch with the other processes of this training run "
             f"({why}); start them all again, with resume to go on after the last "
