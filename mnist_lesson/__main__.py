@@ -92,8 +92,11 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(run: Any, about: str) -> Any:
-        sub = commands.add_parser(run.__name__, help=about, description=run.__doc__)
+    def command(run: Any, about: str, what: str = "") -> Any:
+        sub = commands.add_parser(
+            run.__name__, help=about, description=run.__doc__,
+            usage=f"%(prog)s {what} [options]".replace("  ", " "),
+        )  # fmt: skip
         sub.set_defaults(run=run, error=sub.error)
         sub.add_argument("--json", action="store_true", help="print one JSON document")
         if run is not predict:
@@ -110,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--epoch", type=int, help="default: the last one saved")
         return sub
 
-    sub = command(train, "train a model, and save it after each epoch")
+    sub = command(train, "train a model, and save it after each epoch", "MODEL")
     sub.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
     for name, about in SETTINGS.items():
         where: Any = Trainer.fit if name in OF_FIT else Trainer
@@ -123,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
     about = "remove the epochs of an earlier run in the folder"
     again.add_argument("--overwrite", action="store_true", help=about)
     command(evaluate, "judge a trained model by the test digits")
-    sub = command(predict, "have a trained model read pictures of digits")
+    sub = command(predict, "have a trained model read pictures of digits", "IMAGE ...")
     sub.add_argument("images", metavar="IMAGE", nargs="+", help="one digit in each")
     command(data, "say which digits there are; MNIST is fetched if need be")
     return top
@@ -223,9 +226,8 @@ def data(args: argparse.Namespace) -> int:
     """Say which digits there are; MNIST is fetched if need be."""
     mnist = load_mnist(source=args.source)
     parts = {name: len(getattr(mnist, name)) for name in Mnist._fields[:3]}
-    line = f"source: {mnist.source}; " + ", ".join(
-        f"{number:,} {name} digits" for name, number in parts.items()
-    )
+    counts = (f"{number:,} {name}" for name, number in parts.items())
+    line = f"source {mnist.source}, digits: {', '.join(counts)}"
     answer(args, {"source": mnist.source, **parts}, line)
     return 0
 
