@@ -39,7 +39,7 @@ examples:
   mnist-lesson evaluate                how good is it on the test digits?
   mnist-lesson predict photo.jpg       what does it see in a picture?
 
-Train in two processes on this machine (the book's page "More machines" has more):
+In two processes (the book's page "More machines" says when that pays):
   torchrun --nproc-per-node=2 -m mnist_lesson train lenet
 
 exit status: 0 if all went well, 1 if not, 2 if the command is not understood, 130

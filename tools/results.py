@@ -30,7 +30,8 @@ from mnist_lesson.system import atomic_write
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
 PAGES = [
-    *(ROOT / "README.md", ROOT / "book" / "index.md", ROOT / "book" / "questions.md"),
+    ROOT / "README.md",
+    *(ROOT / "book" / f"{name}.md" for name in ("index", "questions", "machines")),
     *(ROOT / "notebooks" / f"{name}.ipynb" for name in ("06_pooling", "13_results")),
 ]
 PROTOCOL = {
@@ -334,6 +335,9 @@ def blocks(results: dict) -> dict[str, str]:
     for name in rates:
         for rate, accuracies in results["rates"][name].items():
             cells[name][rate] = f"{spread(accuracies)[0]:.2f}"
+    for name, times in results["machines"]["seconds"].items():
+        for way, seconds in times.items():
+            cells[name][way] = f"{seconds:.1f} s"
     cells["LeNet, 5 epochs"] = cells["max pooling (LeNet)"] = cells["LeNet"]
 
     def table(head: str, rows: Iterable[str]) -> str:
@@ -347,11 +351,13 @@ def blocks(results: dict) -> dict[str, str]:
 
     compared = "parameters | multiply-adds | test accuracy | test cost, nats"
     shifts = " | ".join(f"{pixels} pixels" for pixels in SHIFTS)
+    ways = " | ".join(results["machines"]["seconds"]["LeNet"])
     every = sorted({rate for tried in rates.values() for rate in tried})
     return {
         "models": table(f"model | {compared}", MODELS),
         "variants": table(f"network | {compared}", ["LeNet, 5 epochs", *VARIANTS]),
         "seconds": table("model | seconds for an epoch of 60,000 digits", MODELS),
+        "machines": table(f"model | {ways}", results["machines"]["seconds"]),
         "permuted": table("model | pixels in place | pixels permuted", MODELS),
         "shifts": table(
             f"network | multiply-adds | not moved | {shifts}",

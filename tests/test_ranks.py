@@ -1,0 +1,228 @@
+"""Several processes that torchrun started, against one: what comes out is the same."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from trainers import make, weights
+
+from mnist_lesson import LeNet, SoftmaxRegression, pick_device
+from mnist_lesson.ranks import Ranks, join
+
+# Three runs of 299 digits in batches of 149: parts of 75 and 74, and of one and none.
+TOGETHER = """
+import os, sys, torch
+from torch import nn
+sys.path += sys.argv[2:]
+from trainers import make, weights
+from mnist_lesson import LeNet, EndIteration, load_mnist
+
+class Drawing(nn.Sequential):
+    def forward(self, x):
+        if self.training:
+            drawn.append(float(torch.rand(())))
+        return super().forward(x)
+
+rank, folder, drawn, events = int(os.environ["RANK"]), sys.argv[1], [], []
+mnist = load_mnist(source="sample")
+few, held_out = mnist.train[:299], mnist.validation[:51]
+
+def listen(event):
+    if isinstance(event, EndIteration):
+        events.append((event.step, event.cost, event.accuracy))
+
+torch.set_num_threads(1)
+settings = {"epochs": 2, "batch_size": 149}
+lenet = make(LeNet, seed=rank)
+history = lenet.fit(few, held_out, event_handler=listen, **settings)
+resumed = make(LeNet, seed=5 + rank)
+again = resumed.fit(few, held_out, checkpoint_dir=folder, resume=True, **settings)
+layers = nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10)
+drawing = make(lambda: Drawing(*layers), seed=rank)
+drawing.fit(few[:298], held_out, epochs=1, batch_size=149)
+told = []
+for digits, wrong in (few[rank:], None), (few, folder + "/epoch_0.pt"):
+    try:
+        make().fit(digits, checkpoint_dir=wrong)
+    except (ValueError, OSError) as error:
+        told.append(f"{type(error).__name__}: {error}")
+torch.save(
+    {"history": history, "again": again, "events": events, "drawn": drawn,
+     "told": told, "lenet": weights(lenet), "resumed": weights(resumed),
+     "drawing": [*drawing.model.state_dict().values()]},
+    f"{folder}/rank{rank}",
+)
+"""
+# Says which process it is, to be killed, and does what it is told.
+TOLD = """
+import os, sys
+from pathlib import Path
+from mnist_lesson.__main__ import main
+Path(sys.argv[1], os.environ["RANK"]).write_text(str(os.getpid()))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def torchrun(folder, program, *arguments):
+    """Start a program in two processes."""
+    script = folder / "program.py"
+    script.write_text(program, "utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "USE_LIBUV": "0"}
+    return subprocess.Popen(
+        [*command, script, *map(str, arguments)],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, sample):
+    """Run it, in a folder where one process alone was interrupted after an epoch."""
+    folder = tmp_path_factory.mktemp("together")
+    settings = {"epochs": 2, "batch_size": 149, "checkpoint_dir": folder}
+
+    def stop(event):
+        if event.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted after 1"):
+        make(LeNet).fit(
+            sample.train[:299], sample.validation[:51], event_handler=stop, **settings
+        )
+    process = torchrun(folder, TOGETHER, folder, os.path.dirname(__file__))
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    return [torch.load(folder / f"rank{r}", weights_only=False) for r in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def alone(sample):
+    """Train the same in this process: its weights, history and events."""
+    events, trainer = [], make(LeNet)
+    history = trainer.fit(
+        sample.train[:299], sample.validation[:51], epochs=2, batch_size=149,
+        event_handler=events.append,
+    )  # fmt: skip
+    return weights(trainer), history, [e for e in events if hasattr(e, "batch")]
+
+
+def close(ours, theirs, tolerance):
+    pairs = zip(ours, theirs, strict=True)
+    return all(torch.allclose(a, b, rtol=0, atol=tolerance) for a, b in pairs)
+
+
+@pytest.mark.parametrize("run", ["lenet", "resumed"])
+def test_the_weights_are_those_of_one_process(together, alone, run):
+    """Whatever rank 1 began with; and where one process began, two may go on."""
+    assert close(together[0][run], together[1][run], 0)
+    assert close(together[0][run], alone[0], 1e-4)
+    assert not close(together[0][run], weights(make(LeNet)), 1e-2)
+
+
+def test_every_rank_has_the_events_and_the_history_of_all(together, alone):
+    _, expected, batches = alone
+    for found in together:
+        for history in found["history"], found["again"]:
+            for epoch, other in zip(history, expected, strict=True):
+                assert (epoch.epoch, epoch.step) == (other.epoch, other.step)
+                for kind in "train", "validation":
+                    ours, theirs = getattr(epoch, kind), getattr(other, kind)
+                    assert ours.accuracy == theirs.accuracy
+                    assert ours.cost == pytest.approx(theirs.cost, rel=1e-4)
+        costs = [(e.step, e.cost, e.accuracy) for e in batches]
+        assert len(costs) == 6
+        for ours, theirs in zip(found["events"], costs, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4)
+    assert together[0]["events"] == together[1]["events"]
+
+
+def test_each_rank_draws_its_own_numbers_and_all_keep_the_same_means(together):
+    first, second = (found["drawn"] for found in together)
+    assert len(first) == len(second) == 2 and not {*first} & {*second}
+    assert close(together[0]["drawing"], together[1]["drawing"], 0)
+
+
+def test_what_one_rank_cannot_do_is_told_to_all(together):
+    """Other digits on another machine; a folder where the first rank cannot write."""
+    for found in together:
+        others, written = found["told"]
+        assert "ValueError: rank 1 has training digits = 298 digits" in others
+        assert "no checkpoint can be written there" in written
+
+
+def test_killed_ranks_stop_the_others_and_one_process_goes_on(tmp_path, sample):
+    folder, epochs = tmp_path / "checkpoints", 30
+    settings = ["--source=sample", f"--epochs={epochs}", f"--checkpoint-dir={folder}"]
+    process = torchrun(tmp_path, TOLD, tmp_path, "train", "softmax", *settings)
+    end = time.monotonic() + 120
+    while not (folder / "epoch_1.pt").exists() and time.monotonic() < end:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    os.kill(int((tmp_path / "1").read_text()), 9)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode and "epoch 1 ended" in said
+    assert "mnist-lesson: rank 0 lost touch with the other processes" in errors
+    saved = sorted(folder.glob("epoch_*.pt"))
+    assert 2 <= len(saved) < epochs
+    goes_on, whole = make(seed=1), make()
+    digits = sample.train, sample.validation
+    history = goes_on.fit(*digits, epochs=epochs, checkpoint_dir=folder, resume=True)
+    expected = whole.fit(*digits, epochs=epochs)
+    assert len(history) == epochs
+    assert history.best.validation.cost == pytest.approx(
+        expected.best.validation.cost, rel=1e-3
+    )
+    assert close(weights(goes_on), weights(whole), 1e-3)
+
+
+# Without other processes
+
+
+def test_alone_nothing_is_exchanged(few):
+    """Not even where PyTorch comes without what is needed for it."""
+    model, rows = SoftmaxRegression(), [torch.arange(3)]
+    for ranks in Ranks(), join(torch.device("cpu")):
+        assert ranks == Ranks(0, 1)
+        assert ranks.part(rows) is rows and ranks.whole(rows[0], 3) is rows[0]
+        assert ranks.first(lambda: 7) == 7
+        ranks.agree({"seed": 0})
+        ranks.share(model)
+
+
+def test_pytorch_without_torch_distributed(few, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_available", lambda: False)
+    monkeypatch.delattr(torch.distributed, "is_initialized")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert len(make().fit(few, few, epochs=1)) == 1
+
+
+def test_parts_are_even_and_are_all_there_is():
+    for digits in 0, 1, 2, 128, 1000:
+        for count in 1, 2, 3, 8:
+            whole = torch.arange(digits)
+            parts = [Ranks(rank, count).part([whole])[0] for rank in range(count)]
+            sizes = [len(part) for part in parts]
+            assert max(sizes) - min(sizes) <= 1
+            assert torch.equal(torch.cat(parts), whole)
+
+
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
+    """Except Apple's, which cannot exchange what is added up."""
+    variables = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.delenv("MNIST_LESSON_DEVICE", raising=False)
+    monkeypatch.setattr(torch, "empty", lambda *_, device: device)
+    found = {"cuda": "cuda:1", "xpu": "xpu:1", "mps": "cpu"}
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    for kind, device in found.items():
+        there = torch.device(kind)
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda d=there: d)
+        assert pick_device() == torch.device(device)
+    monkeypatch.setenv("MNIST_LESSON_DEVICE", "cuda:0")
+    assert pick_device() == torch.device("cuda:0")
