@@ -1,16 +1,24 @@
 """Several processes that torchrun started, against one: what comes out is the same."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from torch.distributed.run import get_args_parser
 from trainers import make, weights
 
 from mnist_lesson import LeNet, SoftmaxRegression, pick_device
+from mnist_lesson.__main__ import parser, train
 from mnist_lesson.ranks import Ranks, join
+
+PAGE = (Path(__file__).parents[1] / "book" / "machines.md").read_text("utf-8")
 
 # Three runs of 299 digits in batches of 149: parts of 75 and 74, and of one and none.
 TOGETHER = """
@@ -226,3 +234,59 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
         assert pick_device() == torch.device(device)
     monkeypatch.setenv("MNIST_LESSON_DEVICE", "cuda:0")
     assert pick_device() == torch.device("cuda:0")
+
+
+# What the book's page says
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.M | re.S)
+
+
+def understood(command):
+    """Take a command of torchrun apart, as it and the package do."""
+    args = get_args_parser().parse_args(command)
+    assert args.module and args.training_script == "mnist_lesson"
+    ours = parser().parse_args(args.training_script_args)
+    assert ours.run is train
+    return args, ours
+
+
+def test_the_batch_script_starts_what_it_says(program, tmp_path):
+    [script] = blocks("bash")
+    path = tmp_path / "lenet.sh"
+    path.write_text(script, "utf-8")
+    subprocess.run([program("bash"), "-n", path], check=True)
+    options = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", script, re.M))
+    command = script.partition("srun torchrun")[2].replace('"$SLURM_NNODES"', "2")
+    args, ours = understood(shlex.split(command.replace("\\\n", " ")))
+    assert args.nnodes == options["nodes"] and args.rdzv_backend == "c10d"
+    assert args.nproc_per_node == options["cpus-per-task"] and ours.resume
+    assert options["ntasks-per-node"] == "1" and "requeue" in options
+
+
+def test_the_job_starts_what_it_says():
+    service, job = yaml.safe_load_all(*blocks("yaml"))
+    name, spec = job["metadata"]["name"], job["spec"]
+    assert service["kind"] == "Service" and service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"] == {"job-name": name}
+    assert (job["kind"], spec["completionMode"]) == ("Job", "Indexed")
+    pod = spec["template"]["spec"]
+    assert pod["subdomain"] == service["metadata"]["name"]
+    [container], [volume] = pod["containers"], pod["volumes"]
+    assert container["command"] == ["torchrun"]
+    args, ours = understood(container["args"])
+    assert int(args.nnodes) == spec["completions"] == spec["parallelism"]
+    # The first of the pods, by the name that the service gives it.
+    assert args.rdzv_endpoint == f"{name}-0.{pod['subdomain']}:29500" and ours.resume
+    [mount] = container["volumeMounts"]
+    assert mount["name"] == volume["name"]
+    assert Path(ours.checkpoint_dir).is_relative_to(mount["mountPath"])
+
+
+def test_the_other_commands_are_understood():
+    commands = re.findall("^(?:mnist-lesson|torchrun) .*$", PAGE, re.M)
+    assert len(commands) == 5
+    for line in commands:
+        name, *rest = shlex.split(line, comments=True)
+        understood(rest) if name == "torchrun" else parser().parse_args(rest)
