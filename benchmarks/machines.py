@@ -15,10 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
-
-from mnist_lesson.checkpoints import saved_epochs
-
 sys.path.append(str(Path(__file__).parents[1]))
 from tools.results import RESULTS, save
 
@@ -44,28 +40,20 @@ def start(model: str, folder: Path, processes: int, threads: int) -> subprocess.
 def main() -> None:
     """Measure and save."""
     seconds = {name: {way: [] for way in WAYS} for name in MODELS}
-    farthest = 0.0
     with tempfile.TemporaryDirectory() as home:
         for turn in range(3):
             for name, model in MODELS.items():
-                weights = []
                 for way, numbers in WAYS.items():
                     folder = Path(home, f"{model}-{turn}-{numbers[0]}")
                     said, _ = start(model, folder, *numbers).communicate()
                     seconds[name][way].append(json.loads(said)["seconds"])
                     print(f"{name}, {way}: {seconds[name][way][-1]:.2f} s", flush=True)
-                    [path] = saved_epochs(folder).values()
-                    weights.append(torch.load(path)["model"])
-                gaps = [(weights[0][k] - weights[1][k]).abs().max() for k in weights[0]]
-                farthest = max(farthest, float(max(gaps)))
-    print(f"largest difference between two weights: {farthest:.1e}")
     results = json.loads(RESULTS.read_text("utf-8"))
     results["machines"] = {
         "seconds": {
             name: {way: statistics.median(times) for way, times in ways.items()}
             for name, ways in seconds.items()
-        },
-        "largest_difference": farthest,
+        }
     }
     save(results)
 

@@ -121,14 +121,14 @@ def alone(sample):
 
 def close(ours, theirs, tolerance):
     pairs = zip(ours, theirs, strict=True)
-    return all(torch.allclose(a, b, rtol=0, atol=tolerance) for a, b in pairs)
+    return all(float((a - b).abs().max()) <= tolerance for a, b in pairs)
 
 
 @pytest.mark.parametrize("run", ["lenet", "resumed"])
 def test_the_weights_are_those_of_one_process(together, alone, run):
     """Whatever rank 1 began with; and where one process began, two may go on."""
     assert close(together[0][run], together[1][run], 0)
-    assert close(together[0][run], alone[0], 1e-4)
+    assert close(together[0][run], alone[0], 1e-5)
     assert not close(together[0][run], weights(make(LeNet)), 1e-2)
 
 
@@ -173,7 +173,7 @@ def test_killed_ranks_stop_the_others_and_one_process_goes_on(tmp_path, sample):
         time.sleep(0.01)
     os.kill(int((tmp_path / "1").read_text()), 9)
     said, errors = process.communicate(timeout=60)
-    assert process.returncode and "epoch 1 ended" in said
+    assert process.returncode and "epoch 0 ended" in said
     assert "mnist-lesson: rank 0 lost touch with the other processes" in errors
     saved = sorted(folder.glob("epoch_*.pt"))
     assert 2 <= len(saved) < epochs
