@@ -34,7 +34,7 @@ MODELS = {
 FOLDER = Path("checkpoints")  # unless another is named; with a folder for each model
 EXAMPLES = """\
 examples:
-  mnist-lesson train lenet             train LeNet, and save it in checkpoints/lenet
+  mnist-lesson train lenet             train LeNet, saved in checkpoints/lenet
   mnist-lesson train lenet --resume    go on where that was interrupted
   mnist-lesson evaluate                how good is it on the test digits?
   mnist-lesson predict photo.jpg       what does it see in a picture?
@@ -42,8 +42,8 @@ examples:
 In two processes (the book's page "More machines" says when that pays):
   torchrun --nproc-per-node=2 -m mnist_lesson train lenet
 
-exit status: 0 if all went well, 1 if not, 2 if the command is not understood, 130
-after Ctrl-C
+exit status: 0 if all went well, 1 if not, 2 if the command is not understood,
+130 after Ctrl-C
 """
 SETTINGS = {  # of Trainer and of fit, whose defaults they have
     "epochs": "how often to go through the training digits",
