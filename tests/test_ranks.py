@@ -152,6 +152,10 @@ def test_every_rank_has_the_events_and_the_history_of_all(together, alone):
 def test_each_rank_draws_its_own_numbers_and_all_keep_the_same_means(together):
     first, second = (found["drawn"] for found in together)
     assert len(first) == len(second) == 2 and not {*first} & {*second}
+    # Nor what rank 0 drew before them, for the order.
+    assert (
+        float(torch.rand((), generator=torch.Generator().manual_seed(0))) != second[0]
+    )
     assert close(together[0]["drawing"], together[1]["drawing"], 0)
 
 
