@@ -18,41 +18,33 @@ lab.define("draw", ["pad", "pixels", "examples"], (
   /* The three answers, large; and a table, ten rows of probabilities, a column for each
      model. */
   function readings(accuracies) {
-    const columns = Object.entries(accuracies).map(([name, accuracy]) => ({
-      name: make("dt", name),
-      heading: [name, make("small", `test accuracy ${percent(accuracy, 2)}`)],
-      answer: make("span.lab-draw-answer"),
-      sure: make("span"),
-      bar: make("span.lab-draw-bar"),
-      cells: Array.from({ length: 10 }, () =>
-        make("td", make("span"), make("div.lab-draw-bar"))),
-    }));
-    const row = (name, cells) => make("tr", make("th", { scope: "row" }, name), cells);
-    const rows = Array.from({ length: 10 }, (_, digit) =>
-      row(String(digit), columns.map(({ cells }) => cells[digit])));
+    const names = Object.keys(accuracies), digits = [..."0123456789"];
+    const answers = make("dl.lab-draw-answers"), rows = make("tbody");
+    const heads = names.map((name) =>
+      [name, make("small", `test accuracy ${percent(accuracies[name], 2)}`)]);
     const table = make("table.lab-draw-table",
       make("caption", "What the models read, and the probability of each digit"),
-      lab.heading("digit", ...columns.map(({ heading }) => heading)),
-      make("tbody", rows));
-    return {
-      table,
-      answers: make("dl.lab-draw-answers", columns.map(({ name, answer, sure, bar }) =>
-        make("div", name, make("dd", answer, sure, bar)))),
-      /* The ten probabilities of each model; none where nothing is read. A folded table
-         waits until it is seen. */
-      show: (read = []) => columns.forEach(({ answer, sure, bar, cells }, m) => {
-        const most = read[m] ? Math.max(...read[m]) : 0, best = read[m]?.indexOf(most);
-        answer.textContent = best ?? "–";
-        sure.textContent = read[m] ? percent(most) : "";
-        bar.style.width = `${100 * most}%`;
-        if (table.checkVisibility()) cells.forEach((cell, digit) => {
-          const [text, track] = cell.children, share = read[m]?.[digit];
-          text.textContent = share === undefined ? "–" : percent(share);
-          track.style.width = `${100 * (share ?? 0)}%`;
-          cell.classList.toggle("lab-draw-best", digit === best);
-        });
-      }),
-    };
+      lab.heading("digit", ...heads), rows);
+    const bar = (share = 0) =>
+      make("span.lab-draw-bar", { style: `width: ${100 * share}%` });
+    const shown = (share, none) => (share === undefined ? none : percent(share));
+
+    /* The ten probabilities of each model; none where nothing is read. */
+    function show(read = []) {
+      const best = read.map((shares) => shares.indexOf(Math.max(...shares)));
+      answers.replaceChildren(...names.map((name, m) => {
+        const share = read[m]?.[best[m]];
+        return make("div", make("dt", name),
+          make("dd", make("span.lab-draw-answer", String(best[m] ?? "–")),
+            make("span", shown(share, "")), bar(share)));
+      }));
+      rows.replaceChildren(...digits.map((digit, n) =>
+        make("tr", make("th", { scope: "row" }, digit), names.map((_, m) =>
+          make("td", { class: n === best[m] && "lab-draw-best" },
+            make("span", shown(read[m]?.[n], "–")), bar(read[m]?.[n]))))));
+    }
+    show();
+    return { table, answers, show };
   }
 
   /* What the preview shows, in words. */
@@ -212,7 +204,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
               inside))),
         make("div.lab-row", pad.buttons, another)),
       line,
-      make("details.lab-draw-more", { ontoggle: pad.changed },
+      make("details.lab-draw-more",
         make("summary", "All ten probabilities, keys, a picture of your own"),
         help,
         make("div.lab-row",

@@ -132,11 +132,10 @@ lab.define("lenet", [
       (event) => open(layer, inZoom(event)), step,
       { onpointermove: hover, onpointerleave: hover }));
     const [small, below] = [0, 0].map(() => seen("What the cell sees of the digit"));
-    const bars = Array.from({ length: 50 }, () => make("span"));
     const chart = make("div.lab-lenet-chart", touchable(
       "Evidence of the 50 maps: arrow keys choose one",
-      ({ target }) => open(4, ranked(bars.indexOf(target))),
-      (...way) => open(4, ranked(found.order.indexOf(places[4].map) + sum(way)))), bars);
+      ({ target }) => open(4, ranked([...chart.children].indexOf(target))),
+      (...way) => open(4, ranked(found.order.indexOf(places[4].map) + sum(way)))));
     const descend = button("Open the circled number", () =>
       circled && trail.push([layer, places[layer]]) && open(layer - 1, circled));
     const back = button("Back", () => trail.length && open(...trail.pop()));
@@ -145,8 +144,7 @@ lab.define("lenet", [
     const answer = make("p.lab-lenet-answer"), line = lab.status("lab-spoken");
     const [numbers, cells, products] =
       ["div.lab-lenet-numbers", "div.lab-lenet-numbers", "div"].map((kind) => make(kind));
-    const scores = Array.from("0123456789", (digit) => make("tr",
-      make("th", { scope: "row" }, digit), make("td"), make("td.lab-lenet-share")));
+    const scores = make("tbody");
 
     /* A table of numbers, coloured like the maps, on a scale of its own. */
     function coloured(caption, values, columns, ring, options) {
@@ -218,11 +216,11 @@ lab.define("lenet", [
       const at = 16 * map + 4 * row + column, top = Math.max(0, ...shares);
       const part = (value) => `${100 * value / (top - Math.min(0, ...shares) || 1)}%`;
       chart.style.setProperty("--zero", part(top));
-      order.forEach((m, n) => {
-        bars[n].classList.toggle("lab-lenet-chosen", m === map);
-        bars[n].style = `--top: ${part(top - Math.max(0, shares[m]))}; --high: `
-          + `${part(Math.abs(shares[m]))}; --tint: rgb(${tint(Math.sign(shares[m]))})`;
-      });
+      chart.replaceChildren(...order.map((m) => make("span", {
+        class: m === map && "lab-lenet-chosen",
+        style: `--top: ${part(top - Math.max(0, shares[m]))}; --high: `
+          + `${part(Math.abs(shares[m]))}; --tint: rgb(${tint(Math.sign(shares[m]))})`,
+      })));
       const other = z[b] < 0 ? `(${four(z[b])})` : four(z[b]);
       difference.textContent = `Score of ${a} − score of ${b} = ${four(z[a])} − `
         + `${other} = ${four(z[a] - z[b])}. A blank page has ${four(found.page)} `
@@ -243,13 +241,10 @@ lab.define("lenet", [
       const best = [...z.keys()].sort((m, n) => z[n] - z[m]);
       [a, b] = pair.of(z);
       found = evidence(model, stages, blank, a, b);
-      scores.forEach((row, n) => {
-        const [, score, probability] = row.children;
-        score.textContent = fixed(z[n], 1);
-        probability.textContent = percent(y[n]);
-        probability.style.setProperty("--share", `${100 * y[n]}%`);
-        row.classList.toggle("lab-lenet-best", n === best[0]);
-      });
+      scores.replaceChildren(...[...z].map((score, n) => make("tr",
+        { class: n === best[0] && "lab-lenet-best" },
+        make("th", { scope: "row" }, String(n)), make("td", fixed(score, 1)),
+        make("td.lab-lenet-share", { style: `--share: ${100 * y[n]}%` }, percent(y[n])))));
       const value = four(cut(stages[layer], at.map, at.row, at.column, 1)[0]);
       title.textContent = `${STAGES[layer].name}, map ${at.map}, row ${at.row}, `
         + `column ${at.column}: ${value}`;

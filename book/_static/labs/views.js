@@ -194,24 +194,13 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
   /* Digits, with what the network says of each. */
   function answers() {
     const figure = make("div.lab-tiles");
-    let known = [];
-    function draw(all) {
-      if (known.length !== all.length) {
-        known = all.map(({ levels }) => {
-          const canvas = tile({ role: "img" });
-          const texts = [make("span"), make("span")];
-          paint(canvas, levels, 255, PAPER);
-          return { canvas, texts, whole: make("div", canvas, texts) };
-        });
-        figure.replaceChildren(...known.map(({ whole }) => whole));
-      }
-      all.forEach(({ label, digit, share }, n) => {
-        const { canvas, texts } = known[n];
-        texts[0].textContent = `${digit} ${label === digit ? "✓" : "✗"}`;
-        texts[1].textContent = percent(share, 0);
-        canvas.setAttribute("aria-label", `A ${label}, read as ${digit}`);
-      });
-    }
+    const draw = (all) => figure.replaceChildren(...all.map(
+      ({ levels, label, digit, share }) => {
+        const right = label === digit ? "✓" : "✗";
+        const canvas = tile({ role: "img", "aria-label": `A ${label}, read as ${digit}` });
+        return make("div", paint(canvas, levels, 255, PAPER),
+          make("span", `${digit} ${right}`), make("span", percent(share, 0)));
+      }));
     return { figure, draw };
   }
 
