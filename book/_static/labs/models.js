@@ -165,12 +165,12 @@ function models(weights, { softmax, bytes, clamp }) {
     };
   }
 
-  const model = (name) => network({ name, ...weights[name] });
-  let all; // made when asked for: a page may need only one of them
   /* Grey levels, each a step up, down or neither. */
   const stepped = (levels, signs, step) =>
     levels.map((level, n) => clamp(level + step * signs[n], 0, 255));
 
+  const model = (name) => network({ name, ...weights[name] });
+  let all; // made when asked for: a page may need only one of them
   return { model, network, softmax, stepped,
     get models() { return (all ??= Object.keys(weights).map(model)); } };
 });
