@@ -78,9 +78,12 @@ def test_first_cells(path, notebook, code):
         assert not re.search(r"^(import|from) ", cell.source, re.M)
 
 
-def test_follows_the_skeleton(text):
+def test_follows_the_skeleton(path, text):
     headings = re.findall(r"^## (.+)$", text, re.M)
-    assert headings[-3:] == ["Summary", "Exercises", "Further reading"]
+    last = ["Summary", "Exercises", "Further reading"]
+    if (ROOT / "book" / "questions" / f"{path.stem}.yml").is_file():
+        last.insert(2, "Check yourself")
+    assert headings[-len(last) :] == last
     summary = text.split("## Summary")[1].split("## Exercises")[0]
     points = len(re.findall(r"^- ", summary, re.M))
     assert 3 <= points <= 5, "a summary has three to five points"

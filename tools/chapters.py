@@ -1,9 +1,9 @@
-"""List the chapters on the book's first page and in the README.
+"""List the chapters on the book's first page and in the README, and fill in questions.
 
     python tools/chapters.py
 
 _toc.yml says which there are, and in which order. A chapter's first cell has its title,
-and in a comment its line in the list.
+and in a comment its line in the list. The questions at its end are in book/questions.
 """
 
 import re
@@ -96,4 +96,7 @@ def fill(root: Path = ROOT) -> None:
 
 
 if __name__ == "__main__":
+    import questions  # beside this script, where Python looks first
+
     fill()
+    questions.fill(ROOT)

@@ -1,10 +1,11 @@
-"""Write the chapters without the solutions of their exercises, for a class.
+"""Write the chapters without solutions and answers, for a class.
 
     python -m tools.student
 
 They go to _build/student, with the pages that they link to. Where a solution stood is
 an empty cell. Of a solution that a self-check looks at, the cell keeps the functions'
-first lines and the check: it runs, and says that there is no answer yet.
+first lines and the check: it runs, and says that there is no answer yet. The questions
+at a chapter's end stay, and their answers go; so does the key to them for teachers.
 """
 
 import ast
@@ -21,6 +22,7 @@ from tools.chapters import ROOT, pages
 
 FOLDER = ROOT / "_build" / "student"
 SOLUTION = re.compile(r"\s*<details><summary>Solution</summary>.*?</details>\s*", re.S)
+ANSWER = re.compile(r"<details><summary>Answers?</summary>.*?</details>\s*", re.S)
 EMPTY = "# your solution"
 
 
@@ -46,7 +48,7 @@ def write(folder: Path) -> None:
                 nbformat.write(notebook, target)
             else:
                 text = SOLUTION.sub("\n\n", path.read_text("utf-8"))
-                target.write_text(text, "utf-8")
+                target.write_text(ANSWER.sub("", text), "utf-8")
 
 
 def without_solutions(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
@@ -62,7 +64,7 @@ def without_solutions(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
         # The badge opens the chapter with its solutions.
         elif not cell.source.startswith("[![Open in Colab]"):
             exercises |= bool(re.search("^## Exercises$", cell.source, re.M))
-            for i, text in enumerate(SOLUTION.split(cell.source)):
+            for i, text in enumerate(SOLUTION.split(ANSWER.sub("", cell.source))):
                 if i:
                     place = nbformat.v4.new_code_cell(EMPTY, id=f"{cell.id}-answer{i}")
                     yield place
