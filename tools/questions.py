@@ -248,7 +248,7 @@ def markdown(name: str, questions: list[Question]) -> str:
     for number, q in enumerate(questions, 1):
         if q.variants:
             first = q.variants[0]
-            asked, answer = first.question, f"**{first.shown}.** {first.why}"
+            asked, answer = first.question, f"**{first.shown}:** {first.why}"
         else:
             lettered = [*zip("abcd", q.options, strict=False)]
             asked = "\n".join(
@@ -278,22 +278,20 @@ def script(name: str, questions: list[Question]) -> str:
     )
 
 
-def put(notebook: nbformat.NotebookNode, source: str) -> None:
-    """Put a chapter's questions before its last section, Further reading."""
+def put(notebook: nbformat.NotebookNode, source: str | None) -> None:
+    """Put a chapter's questions, if any, before its last section, Further reading."""
     cells, reading = notebook.cells, "## Further reading"
-    for cell in cells:
-        if cell.id == CELL:
-            cell.source = source
-            return
+    cells[:] = [cell for cell in cells if cell.id != CELL]
+    if not source:
+        return
     [place] = [i for i, cell in enumerate(cells) if reading in cell.source]
     before, _, after = cells[place].source.partition(reading)
     made = nbformat.v4.new_markdown_cell
-    cells.insert(place + 1, made(source, id=CELL))
-    cells.insert(place + 2, made(reading + after, id="further-reading"))
     if before.strip():
         cells[place].source = before.strip()
-    else:
-        del cells[place]
+        place += 1
+        cells.insert(place, made(reading + after, id="further-reading"))
+    cells.insert(place, made(source, id=CELL))
 
 
 def key(root: Path, found: dict[str, list[Question]]) -> Iterator[str]:
@@ -307,43 +305,55 @@ def key(root: Path, found: dict[str, list[Question]]) -> Iterator[str]:
         yield f"|[{title}](../notebooks/{name}.ipynb#{CELL})|{answers}|"
 
 
+def look_up(root: Path, name: str, questions: list[Question]) -> None:
+    """See that a chapter has the sections that its questions name."""
+    path = root / "notebooks" / f"{name}.ipynb"
+    if not path.is_file():
+        raise SystemExit(
+            f"book/questions/{name}.yml: there is no notebooks/{name}.ipynb; give the "
+            "file a chapter's name"
+        )
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    for number, q in enumerate(questions, 1):
+        if not re.search(rf"^##? {re.escape(q.section)}$", text, re.M):
+            raise SystemExit(
+                f"book/questions/{name}.yml, question {number}: the chapter has no "
+                f"section “{q.section}”; name one of its headings"
+            )
+
+
 def fill(root: Path) -> None:
-    """Write all that comes from the questions anew."""
+    """Write all that comes from the questions anew, once all of them are good."""
+    sources = sorted(root.glob("book/questions/*.yml"))
+    found = {path.stem: read(path) for path in sources}
+    for name, questions in found.items():
+        look_up(root, name, questions)
     scripts = root / "book" / "_static" / "labs" / "questions"
     scripts.mkdir(exist_ok=True)
-    found = {
-        path.stem: read(path) for path in sorted(root.glob("book/questions/*.yml"))
-    }
-    for old in {path.stem for path in scripts.glob("*.js")} - {*found}:
-        (scripts / f"{old}.js").unlink()
+    for path in scripts.glob("*.js"):
+        if path.stem not in found:
+            path.unlink()
     for name, questions in found.items():
-        path = root / "notebooks" / f"{name}.ipynb"
-        if not path.is_file():
-            raise SystemExit(
-                f"book/questions/{name}.yml: there is no notebooks/{name}.ipynb; give "
-                "the file a chapter's name"
-            )
-        notebook = nbformat.read(path, as_version=4)
-        headings = "\n".join(
-            cell.source for cell in notebook.cells if cell.cell_type == "markdown"
-        )
-        for number, q in enumerate(questions, 1):
-            if not re.search(rf"^##? {re.escape(q.section)}$", headings, re.M):
-                raise SystemExit(
-                    f"book/questions/{name}.yml, question {number}: the chapter has no "
-                    f"section “{q.section}”; name one of its headings"
-                )
-        put(notebook, markdown(name, questions))
-        with atomic_write(path) as temporary:
-            nbformat.write(notebook, temporary)
         with atomic_write(scripts / f"{name}.js") as temporary:
             temporary.write_text(script(name, questions), "utf-8")
+    for path in sorted(root.glob("notebooks/*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        asked = found.get(path.stem)
+        put(notebook, asked and markdown(path.stem, asked))
+        with atomic_write(path) as temporary:
+            nbformat.write(notebook, temporary)
     page = root / "book" / "teachers.md"
     table = "\n".join(key(root, found))
-    written = re.sub(
-        r"(<!-- key;.*-->\n\n)(?:.*\n)*?(\n<!-- end of key -->)",
-        lambda marks: f"{marks[1]}{table}\n{marks[2]}",
+    text, marked = re.subn(
+        r"(<!-- key;.*-->\n)(?:.*\n)*?(<!-- end of key -->)",
+        lambda marks: f"{marks[1]}\n{table}\n\n{marks[2]}",
         page.read_text("utf-8"),
     )
+    if not marked:
+        raise SystemExit(
+            "book/teachers.md: the marks of the key are gone; put back a line "
+            "“<!-- key; … -->” and one “<!-- end of key -->”"
+        )
     with atomic_write(page) as temporary:
-        temporary.write_text(written, "utf-8")
+        temporary.write_text(text, "utf-8")
