@@ -93,7 +93,7 @@
       fold.open = true;
       fold.scrollIntoView();
     }
-    const row = make("div.lab-row", button("Copy link", copy),
+    const row = make("div.lab-row", button("Copy link with scores", copy),
       button("Forget my scores", () => ask(true)));
     const sure = make("div.lab-row", { hidden: true },
       make("strong", "Forget the scores of all chapters, for good?"),
@@ -158,13 +158,12 @@
       make("div.lab-row", make("button", "Check"))), verdict);
   }
 
-  async function check(section, root) {
-    const chapter = chapterOf(location.href);
+  async function check(chapter, section, root) {
     const questions = await lab.load(`questions/${chapter}`);
     const links = [...section.querySelectorAll("details a")], forms = make("div");
     const score = make("p.check-score", { role: "status" });
     const again = button("Try again, with other numbers", () => {
-      begin();
+      ask();
       forms.querySelector("input").focus();
     });
     let turn = Math.floor(100 * Math.random()), first;
@@ -176,7 +175,7 @@
       again.hidden = false;
       add({ [chapter]: sum });
     }
-    function begin() {
+    function ask() {
       first = [];
       turn += 1;
       score.textContent = "";
@@ -184,19 +183,20 @@
       forms.replaceChildren(...questions.map((data, number) =>
         place(data, number, turn, links[number], count)));
     }
-    begin();
+    ask();
     root.prepend(forms, score, again);
     section.replaceChildren(section.querySelector("h2"), root);
   }
 
-  (async () => {
-    const section = document.getElementById("check-yourself");
-    const place = section ?? document.getElementById("progress");
+  async function begin() {
     show();
+    const chapter = chapterOf(here), id = chapter ? "check-yourself" : "progress";
+    const place = document.getElementById(id), root = make("div.lab.check");
     if (!place) return;
-    const root = make("div.lab.check");
     await Promise.all([lab.style("lab"), lab.style("check")]);
     root.append(progress());
-    await (section ? check(section, root) : place.append(root));
-  })();
+    await (chapter ? check(chapter, place, root) : place.append(root));
+  }
+
+  begin().catch(console.error); // the text stands by itself
 }

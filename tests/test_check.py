@@ -1,0 +1,364 @@
+"""The check at a chapter's end, as readers use it in the built book.
+
+What is asked, and that the answers are right, is tested in test_questions.py.
+"""
+
+import json
+import re
+
+import pytest
+from test_book import PAGES
+from test_engines import firefox, wait, webkit  # noqa: F401
+from test_labs import violations
+from test_questions import SOURCES
+
+from tools import questions
+
+NAME = "02_softmax_regression"
+FOUND = {path.stem: questions.read(path) for path in SOURCES}
+STORE = "recognize-digits-checks"
+KEPT = f"localStorage.getItem('{STORE}')"
+
+
+@pytest.fixture
+def visit(page, book):
+    """Open a chapter from the disk, wait for its check, and ask nobody else."""
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def visit(name=NAME, page=page, link=""):
+        page.goto((book / f"notebooks/{name}.html").as_uri() + link)
+        page.wait_for_selector(".check form")
+        return page
+
+    yield visit
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+
+
+def form(page, number):
+    return page.locator(".check form").nth(number)
+
+
+def known_answer(page, number, name=NAME):
+    """Look up what is right: an option's place, or what is to be typed."""
+    q = FOUND[name][number]
+    if not q.variants:
+        return q.right
+    asked = form(page, number).locator("legend").inner_text()
+    [variant] = [v for v in q.variants if asked.endswith(v.question)]
+    return f"{variant.answer:.4f}"
+
+
+def answer(page, number, right=True, name=NAME, act="click"):
+    """Answer a question by mouse or by touch."""
+    given, part = known_answer(page, number, name), form(page, number)
+    if isinstance(given, str):
+        part.get_by_role("textbox").fill(given if right else "777")
+    else:
+        option = part.get_by_role("radio").nth(given if right else (given + 1) % 3)
+        getattr(option, act)()
+    getattr(part.get_by_role("button", name="Check"), act)()
+
+
+def verdict(page, number):
+    return form(page, number).get_by_role("status").inner_text()
+
+
+def marks(page):
+    """Read the scores in the contents as they are read out, by chapter."""
+    links = page.locator(".bd-links a:has(.check-mark)")
+    return {
+        re.search(r"(\d\d_\w+)", link.evaluate("(a) => a.href"))[1]: int(
+            re.search(r"\((\d) of 6 right\)", link.text_content())[1]
+        )
+        for link in links.all()
+    }
+
+
+def kept(page):
+    return json.loads(page.evaluate(KEPT) or "null")
+
+
+def test_all_is_answered_by_keys_and_the_score_stands_in_the_contents(visit):
+    page = visit()
+    page.get_by_role("heading", name="Check yourself").scroll_into_view_if_needed()
+    form(page, 0).get_by_role("radio").first.focus()
+    for number, q in enumerate(FOUND[NAME]):
+        given = known_answer(page, number)
+        if q.variants:
+            page.keyboard.type(given)
+            page.keyboard.press("Enter")
+            page.keyboard.press("Tab")
+        else:
+            page.keyboard.press("Space")
+            for _ in range(given):
+                page.keyboard.press("ArrowDown")
+            # Going through the options answers nothing yet.
+            assert verdict(page, number) == ""
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            page.keyboard.press("Tab")
+        assert verdict(page, number).startswith("✓ Right. ")
+        why = q.options[given][1] if q.options else "The exponentials are "
+        assert why.replace("`", "") in verdict(page, number)
+    score = page.get_by_role("status").filter(has_text="right at the first try")
+    assert score.inner_text() == "6 of 6 right at the first try."
+    assert marks(page) == {NAME: 6}
+    page.reload()
+    assert marks(visit("05_convolution")) == {NAME: 6} == kept(page)
+
+
+def test_a_wrong_answer_by_touch_says_why_and_leads_back(visit, phone):
+    page = visit(page=phone())
+    answer(page, 0, right=False, act="tap")
+    q = FOUND[NAME][0]
+    said = verdict(page, 0)
+    assert said.startswith("✗ Not right. ") and said.endswith(f"again: {q.section}.")
+    assert q.options[(q.right + 1) % 3][1] in said
+    # Trying on is fine, but the first answer counts.
+    answer(page, 0, act="tap")
+    assert verdict(page, 0).startswith("✓ Right. ")
+    for number in range(1, 6):
+        assert page.get_by_text("right at the first try").count() == 0
+        answer(page, number, right=number != 5, act="tap")
+    assert "Read again" in verdict(page, 5) and kept(page) == {NAME: 4}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    form(page, 5).get_by_role("link", name=q.section).tap()
+    heading = page.get_by_role("heading", name=q.section).bounding_box()
+    assert 0 <= heading["y"] < 300
+
+
+def test_a_next_try_has_other_numbers_and_the_better_score_stays(visit):
+    page, asked = visit(), set()
+    for right in 6, 3, 5:
+        asked.add(form(page, 5).locator("legend").inner_text())
+        for number in range(6):
+            answer(page, number, right=number < right)
+        assert page.get_by_text(f"{right} of 6 right at the first try").is_visible()
+        page.get_by_role("button", name="Try again").press("Enter")
+        assert (
+            form(page, 0)
+            .get_by_role("radio")
+            .first.evaluate(
+                "(radio) => radio === document.activeElement && !radio.checked"
+            )
+        )
+        assert verdict(page, 0) == ""
+    assert len(asked) == 3 and kept(page) == {NAME: 6}
+
+
+def test_no_answer_and_nonsense_are_said_and_do_not_count(visit):
+    page = visit()
+    for number in 0, 5:
+        form(page, number).get_by_role("button", name="Check").click()
+        assert verdict(page, number) == "Give an answer first."
+    field = form(page, 5).get_by_role("textbox")
+    field.fill("0.1")
+    field.fill("a tenth")
+    form(page, 5).get_by_role("button", name="Check").click()
+    assert verdict(page, 5) == "Give an answer first."
+    assert "Enter a number" in form(page, 5).get_by_role("alert").inner_text()
+    # As on paper in other countries.
+    field.fill(known_answer(page, 5).replace(".", ","))
+    field.press("Enter")
+    assert verdict(page, 5).startswith("✓ Right. ")
+    assert kept(page) is None and marks(page) == {}
+
+
+def copied(page):
+    """Copy the link with all scores."""
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = async (x) => { window.copied = x; }; }"
+    )
+    page.locator("summary", has_text="Your progress").click()
+    page.get_by_role("button", name="Copy link with scores").click()
+    page.get_by_role("status").filter(has_text="Copied.").wait_for()
+    return page.evaluate("copied")
+
+
+def store(page, scores):
+    text = scores if isinstance(scores, str) else json.dumps(scores)
+    page.evaluate("(given) => localStorage.setItem(...given)", [STORE, text])
+    page.reload()
+    page.wait_for_selector(".check summary")
+
+
+def test_scores_travel_in_a_link_and_the_better_ones_stay(visit, browser):
+    page = visit()
+    store(page, {"01_digits": 2, NAME: 5, "07_lenet": 0})
+    assert marks(page) == {"01_digits": 2, NAME: 5, "07_lenet": 0}
+    link = copied(page)
+    assert "Checks finished: 3. Right answers: 7 of 18." in page.inner_text(".check")
+    with browser.new_context() as context:
+        other = visit(page=context.new_page())
+        store(other, {"01_digits": 6, NAME: 1})
+        other.goto("about:blank")
+        other.goto(link)
+        other.get_by_text("Scores in the link: 3.").wait_for()
+        assert marks(other) == kept(other) == {"01_digits": 6, NAME: 5, "07_lenet": 0}
+        assert "progress&" not in other.url  # what is forgotten now stays so
+        # In an open page, too.
+        other.evaluate("location.hash = 'progress&07_lenet=4&08_training=x&x=3'")
+        other.get_by_text("Scores in the link: 1.").wait_for()
+        assert kept(other) == {"01_digits": 6, NAME: 5, "07_lenet": 4}
+
+
+def test_where_nothing_can_be_copied_the_link_is_shown(visit):
+    page = visit()
+    store(page, {NAME: 3})
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    page.locator("summary", has_text="Your progress").click()
+    page.get_by_role("button", name="Copy link with scores").click()
+    shown = page.get_by_text("Open this in another browser").inner_text()
+    assert shown.endswith(f"{page.url}#progress&{NAME}=3")
+
+
+@pytest.mark.parametrize("where", ["notebooks/03_multilayer_perceptron", "book/index"])
+def test_scores_are_forgotten_but_not_by_accident(visit, book, where):
+    page = visit()
+    page.goto((book / f"{where}.html").as_uri())
+    store(page, {NAME: 3})
+    page.locator("summary", has_text="Your progress").click()
+    forget = page.get_by_role("button", name="Forget my scores")
+    forget.dblclick()
+    assert kept(page) == {NAME: 3}
+    keep = page.get_by_role("button", name="Keep them")
+    keep.click()
+    forget.press("Enter")
+    assert keep.evaluate("(button) => button === document.activeElement")
+    page.keyboard.press("Enter")
+    assert forget.is_visible() and kept(page) == {NAME: 3}
+    forget.click()
+    page.get_by_role("button", name="Forget them").click()
+    page.get_by_text("Forgotten.").wait_for()
+    assert kept(page) == {} == marks(page)
+    assert "Checks finished: 0." in page.inner_text(".check")
+    page.reload()
+    page.wait_for_selector(".check summary")
+    assert marks(page) == {}
+
+
+CORRUPT = [
+    "", "{", "null", "7", '"x"', "[6]", '{"x": 6}', '{"02_softmax_regression": 7}',
+    '{"02_softmax_regression": -1}', '{"02_softmax_regression": "6 of 6"}',
+    '{"02_softmax_regression": {}}', '{"../02_softmax_regression": 6}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CORRUPT)
+def test_what_is_no_score_is_ignored(visit, text):
+    page = visit()
+    store(page, text)
+    assert marks(page) == {}
+    for number in range(6):
+        answer(page, number)
+    assert marks(page) == kept(page) == {NAME: 6}
+
+
+# (The theme has things of its own to store, and trusts that it may.)
+REFUSE = """(kinds) => {
+    for (const kind of kinds) {
+        const whole = Storage.prototype[kind];
+        Storage.prototype[kind] = function (key, ...rest) {
+            if (key === STORE) throw new DOMException("refused", "SecurityError");
+            return whole.call(this, key, ...rest);
+        };
+    }
+}"""
+
+
+@pytest.mark.parametrize("kinds", [["setItem"], ["getItem", "setItem"]])
+def test_a_browser_that_refuses_to_store_still_asks_and_counts(visit, page, kinds):
+    refuse = REFUSE.replace("STORE", json.dumps(STORE))
+    page.add_init_script(f"({refuse})({json.dumps(kinds)})")
+    visit()
+    for number in range(6):
+        answer(page, number, right=number > 0)
+    assert page.get_by_text("5 of 6 right at the first try").is_visible()
+    assert marks(page) == {NAME: 5}
+    assert copied(page).endswith(f"#progress&{NAME}=5")
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_every_check_is_open_to_everyone(visit, book, name):
+    """Wide and narrow, light and dark; each question is there, and its link leads."""
+    page = visit(name)
+    page.emulate_media(reduced_motion="reduce")
+    page.locator("summary", has_text="Your progress").click()
+    for theme, width, right in ("light", 1280, True), ("dark", 390, False):
+        page.evaluate("(name) => document.documentElement.dataset.theme = name", theme)
+        page.set_viewport_size({"width": width, "height": 800})
+        for number, q in enumerate(FOUND[name]):
+            answer(page, number, right, name)
+            assert verdict(page, number).startswith("✓" if right else "✗")
+            link = form(page, number).get_by_role("link")
+            assert link.count() == (not right)
+            if not right:
+                target = link.get_attribute("href").rpartition("#")[2]
+                for found in link, page.locator(f"[id='{target}']"):
+                    said = found.inner_text().replace("’", "'")
+                    assert said.startswith(q.section)
+        page.get_by_role("button", name="Forget my scores").click()
+        assert violations(page, ".check") == []
+        assert violations(page, ".bd-sidebar-primary") == []
+        page.get_by_role("button", name="Keep them").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert marks(page) == {name: 6}
+
+
+def test_without_scripts_the_text_is_there(book, browser):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto((book / f"notebooks/{NAME}.html").as_uri())
+        section = page.locator("#check-yourself")
+        for q in FOUND[NAME]:
+            asked = q.variants[0].question if q.variants else q.question
+            assert asked.replace("`", "") in section.inner_text()
+        fold = section.locator("details").first
+        assert FOUND[NAME][0].options[0][1] not in section.inner_text()
+        fold.locator("summary").click()
+        assert FOUND[NAME][0].options[0][1] in fold.inner_text()
+
+
+def test_the_text_stays_when_the_questions_cannot_be_loaded(visit, page, book):
+    page.route("**/questions/*.js", lambda route: route.abort())
+    page.goto((book / f"notebooks/{NAME}.html").as_uri())
+    page.wait_for_function("document.readyState === 'complete'")
+    assert page.locator("#check-yourself details").count() == 6
+    assert page.locator(".check form").count() == 0
+
+
+def test_only_pages_with_a_check_load_its_questions(page, book):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name in PAGES:
+        asked.clear()
+        page.goto((book / f"{name}.html").as_uri())
+        page.wait_for_timeout(50)
+        files = [url for url in asked if "labs/questions/" in url]
+        wanted = name.removeprefix("notebooks/") in FOUND
+        assert len(files) == wanted, name
+
+
+USE = """const form = document.querySelectorAll(".check form")[0];
+form.querySelectorAll("input")[arguments[0]].click();
+form.querySelector("button").click();
+return form.querySelector("[role=status]").innerText;"""
+
+
+@pytest.mark.parametrize("engine", ["firefox", "webkit"])
+def test_in_other_engines(request, book, engine):
+    driver = request.getfixturevalue(engine)
+    driver.get((book / f"notebooks/{NAME}.html").as_uri())
+    wait(driver, "return document.querySelectorAll('.check form').length === 6")
+    right = FOUND[NAME][0].right
+    assert driver.execute_script(USE, (right + 1) % 3).startswith("✗ Not right.")
+    assert driver.execute_script(USE, right).startswith("✓ Right.")
+    driver.execute_script(f"localStorage.setItem('{STORE}', '{{\"{NAME}\": 4}}')")
+    driver.refresh()
+    wait(driver, "return !!document.querySelector('.bd-links .check-mark')")
+    said = driver.execute_script(
+        "return document.querySelector('.bd-links .check-mark').textContent"
+    )
+    assert said.endswith("(4 of 6 right)")
+    driver.execute_script("localStorage.clear()")
