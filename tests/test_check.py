@@ -180,7 +180,7 @@ def store(page, scores):
     text = scores if isinstance(scores, str) else json.dumps(scores)
     page.evaluate("(given) => localStorage.setItem(...given)", [STORE, text])
     page.reload()
-    page.wait_for_selector(".check summary")
+    page.wait_for_selector(".check-progress")
 
 
 def test_scores_travel_in_a_link_and_the_better_ones_stay(visit, browser):
@@ -188,7 +188,9 @@ def test_scores_travel_in_a_link_and_the_better_ones_stay(visit, browser):
     store(page, {"01_digits": 2, NAME: 5, "07_lenet": 0})
     assert marks(page) == {"01_digits": 2, NAME: 5, "07_lenet": 0}
     link = copied(page)
-    assert "Checks finished: 3. Right answers: 7 of 18." in page.inner_text(".check")
+    assert "Checks finished: 3. Right answers: 7 of 18." in page.inner_text(
+        ".check-progress"
+    )
     with browser.new_context() as context:
         other = visit(page=context.new_page())
         store(other, {"01_digits": 6, NAME: 1})
@@ -232,9 +234,9 @@ def test_scores_are_forgotten_but_not_by_accident(visit, book, where):
     page.get_by_role("button", name="Forget them").click()
     page.get_by_text("Forgotten.").wait_for()
     assert kept(page) == {} == marks(page)
-    assert "Checks finished: 0." in page.inner_text(".check")
+    assert "Checks finished: 0." in page.inner_text(".check-progress")
     page.reload()
-    page.wait_for_selector(".check summary")
+    page.wait_for_selector(".check-progress")
     assert marks(page) == {}
 
 
@@ -299,7 +301,7 @@ def test_every_check_is_open_to_everyone(visit, book, name):
                     said = found.inner_text().replace("’", "'")
                     assert said.startswith(q.section)
         page.get_by_role("button", name="Forget my scores").click()
-        assert violations(page, ".check") == []
+        assert violations(page, "#check-yourself") == []
         assert violations(page, ".bd-sidebar-primary") == []
         page.get_by_role("button", name="Keep them").click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width

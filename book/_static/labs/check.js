@@ -98,12 +98,12 @@
     const sure = make("div.lab-row", { hidden: true },
       make("strong", "Forget the scores of all chapters, for good?"),
       button("Keep them", () => ask(false)), button("Forget them", forget));
-    const fold = make("details", make("summary", "Your progress"), sum,
-      make("p", "Scores are kept in this browser only; nothing is sent anywhere. "
-        + "For a machine that forgets, a link carries them."), row, sure, line);
+    const kept = make("p", "Scores are kept in this browser only; nothing is sent "
+      + "anywhere. For a machine that forgets, a link carries them.");
+    const fold = make("details.check-progress", make("summary", "Your progress"),
+      make("div.lab", sum, kept, row, sure, line));
     addEventListener("hashchange", take);
-    setTimeout(take); // when the fold has its place
-    return fold;
+    return { fold, take };
   }
 
   // ---- questions
@@ -158,7 +158,7 @@
       make("div.lab-row", make("button", "Check"))), verdict);
   }
 
-  async function check(chapter, section, root) {
+  async function check(chapter, section) {
     const questions = await lab.load(`questions/${chapter}`);
     const links = [...section.querySelectorAll("details a")], forms = make("div");
     const score = make("p.check-score", { role: "status" });
@@ -184,18 +184,20 @@
         place(data, number, turn, links[number], count)));
     }
     ask();
-    root.prepend(forms, score, again);
-    section.replaceChildren(section.querySelector("h2"), root);
+    section.replaceChildren(section.querySelector("h2"),
+      make("div.lab.check", forms, score, again));
   }
 
   async function begin() {
     show();
     const chapter = chapterOf(here), id = chapter ? "check-yourself" : "progress";
-    const place = document.getElementById(id), root = make("div.lab.check");
+    const place = document.getElementById(id);
     if (!place) return;
     await Promise.all([lab.style("lab"), lab.style("check")]);
-    root.append(progress());
-    await (chapter ? check(chapter, place, root) : place.append(root));
+    if (chapter) await check(chapter, place);
+    const { fold, take } = progress();
+    place.append(fold);
+    take();
   }
 
   begin().catch(console.error); // the text stands by itself
