@@ -177,10 +177,12 @@ def copied(page):
 
 
 def store(page, scores):
+    """Store what stays after a reload; a browser under load may lose it once."""
     text = scores if isinstance(scores, str) else json.dumps(scores)
-    page.evaluate("(given) => localStorage.setItem(...given)", [STORE, text])
-    page.reload()
-    page.wait_for_selector(".check-progress")
+    while page.evaluate(KEPT) != text:
+        page.evaluate("(given) => localStorage.setItem(...given)", [STORE, text])
+        page.reload()
+        page.wait_for_selector(".check-progress")
 
 
 def test_scores_travel_in_a_link_and_the_better_ones_stay(visit, browser):

@@ -158,8 +158,7 @@
       make("div.lab-row", make("button", "Check"))), verdict);
   }
 
-  async function check(chapter, section) {
-    const questions = await lab.load(`questions/${chapter}`);
+  function check(chapter, questions, section) {
     const links = [...section.querySelectorAll("details a")], forms = make("div");
     const score = make("p.check-score", { role: "status" });
     const again = button("Try again, with other numbers", () => {
@@ -193,8 +192,9 @@
     const chapter = chapterOf(here), id = chapter ? "check-yourself" : "progress";
     const place = document.getElementById(id);
     if (!place) return;
-    await Promise.all([lab.style("lab"), lab.style("check")]);
-    if (chapter) await check(chapter, place);
+    const [questions] = await Promise.all([chapter && lab.load(`questions/${chapter}`),
+      lab.style("lab"), lab.style("check")]);
+    if (chapter) check(chapter, questions, place);
     const { fold, take } = progress();
     place.append(fold);
     take();
