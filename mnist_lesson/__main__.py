@@ -35,7 +35,7 @@ FOLDER = Path("checkpoints")  # unless another is named; with a folder for each 
 EXAMPLES = """\
 examples:
   mnist-lesson train lenet             train LeNet, saved in checkpoints/lenet
-  mnist-lesson train lenet --resume    go on where that was interrupted
+  mnist-lesson train lenet --resume    go on where it was interrupted
   mnist-lesson evaluate                how good is it on the test digits?
   mnist-lesson predict photo.jpg       what does it see in a picture?
 
@@ -51,7 +51,7 @@ SETTINGS = {  # of Trainer and of fit, whose defaults they have
     "seed": "decides the first weights and the order of the digits",
     "learning_rate": "the highest rate of the schedule",
     "momentum": "the share of the last step that the next one keeps",
-    "weight_decay": "L2 regularization",
+    "weight_decay": "strength of the L2 regularization",
     "schedule": "one-cycle or constant",
 }
 OF_FIT = ("epochs", "batch_size", "seed")
@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON document")
         if run is not predict:
             sources = ("auto", "full", "sample")
-            about = "which digits (default: MNIST; the sample where it can't be had)"
+            about = "which data set (default: MNIST, or the sample if it can't be had)"
             sub.add_argument("--source", choices=sources, default="auto", help=about)
         if run is not data:
             folder = FOLDER / "MODEL" if run is train else f"the newest in {FOLDER}"
@@ -110,7 +110,8 @@ def parser() -> argparse.ArgumentParser:
             about = "cpu, cuda:1 and so on (default: an accelerator if there is one)"
             sub.add_argument("--device", help=about)
         if run in (evaluate, predict):
-            sub.add_argument("--epoch", type=int, help="default: the last one saved")
+            about = "which epoch (default: the last one saved)"
+            sub.add_argument("--epoch", type=int, help=about)
         return sub
 
     sub = command(train, "train a model, and save it after each epoch", "MODEL")
@@ -125,10 +126,10 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--resume", action="store_true", help=about)
     about = "remove the epochs of an earlier run in the folder"
     again.add_argument("--overwrite", action="store_true", help=about)
-    command(evaluate, "judge a trained model by the test digits")
+    command(evaluate, "judge a trained model on the test digits")
     sub = command(predict, "have a trained model read pictures of digits", "IMAGE ...")
     sub.add_argument("images", metavar="IMAGE", nargs="+", help="one digit in each")
-    command(data, "say which digits there are; MNIST is fetched if need be")
+    command(data, "say which data set is used; MNIST is fetched if need be")
     return top
 
 
@@ -191,7 +192,7 @@ def train(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Judge a trained model by the test digits."""
+    """Judge a trained model on the test digits."""
     trainer, path = trained(args)
     mnist = load_mnist(source=args.source)
     judged, model = trainer.evaluate(mnist.test), type(trainer.model).__name__
@@ -218,7 +219,7 @@ def predict(args: argparse.Namespace) -> int:
         sure = seen.probabilities.tolist()
         found.append({"file": image, "label": seen.label, "probabilities": sure})
         found[-1]["outlier"] = seen.outlier
-        doubt = "; but this is unlike any digit" if seen.outlier else ""
+        doubt = ", but it doesn't look like a digit" if seen.outlier else ""
         line = f"{image}: {seen.label} ({100 * max(sure):.1f} %){doubt}"
         if not args.json:
             print(line, flush=True)
@@ -227,7 +228,7 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def data(args: argparse.Namespace) -> int:
-    """Say which digits there are; MNIST is fetched if need be."""
+    """Say which data set is used, and its size; MNIST is fetched if need be."""
     mnist = load_mnist(source=args.source)
     parts = {name: len(getattr(mnist, name)) for name in Mnist._fields[:3]}
     counts = (f"{number:,} {name}" for name, number in parts.items())
@@ -245,8 +246,8 @@ def trained(args: argparse.Namespace) -> tuple[Trainer, Path]:
     epochs = saved_epochs(folder)
     if not epochs:
         raise FileNotFoundError(
-            f"{folder}: there is no trained model; train one, as with `mnist-lesson "
-            "train lenet`, or name its folder with --checkpoint-dir"
+            f"{folder}: there is no trained model; train one, for example with "
+            "`mnist-lesson train lenet`, or name its folder with --checkpoint-dir"
         )
     epoch = max(epochs) if args.epoch is None else args.epoch
     for make in MODELS.values():

@@ -101,8 +101,8 @@ def test_all_is_answered_by_keys_and_the_score_stands_in_the_contents(visit):
         assert verdict(page, number).startswith("✓ Right. ")
         why = q.options[given][1] if q.options else "The exponentials are "
         assert why.replace("`", "") in verdict(page, number)
-    score = page.get_by_role("status").filter(has_text="right at the first try")
-    assert score.inner_text() == "6 of 6 right at the first try."
+    score = page.get_by_role("status").filter(has_text="right on the first try")
+    assert score.inner_text() == "6 of 6 right on the first try."
     assert marks(page) == {NAME: 6}
     page.reload()
     assert marks(visit("05_convolution")) == {NAME: 6} == kept(page)
@@ -119,7 +119,7 @@ def test_a_wrong_answer_by_touch_says_why_and_leads_back(visit, phone):
     answer(page, 0, act="tap")
     assert verdict(page, 0).startswith("✓ Right. ")
     for number in range(1, 6):
-        assert page.get_by_text("right at the first try").count() == 0
+        assert page.get_by_text("right on the first try").count() == 0
         answer(page, number, right=number != 5, act="tap")
     assert "Read again" in verdict(page, 5) and kept(page) == {NAME: 4}
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -134,7 +134,7 @@ def test_a_next_try_has_other_numbers_and_the_better_score_stays(visit):
         asked.add(form(page, 5).locator("legend").inner_text())
         for number in range(6):
             answer(page, number, right=number < right)
-        assert page.get_by_text(f"{right} of 6 right at the first try").is_visible()
+        assert page.get_by_text(f"{right} of 6 right on the first try").is_visible()
         page.get_by_role("button", name="Try again").press("Enter")
         assert (
             form(page, 0)
@@ -278,7 +278,7 @@ def test_a_browser_that_refuses_to_store_still_asks_and_counts(visit, page, kind
     visit()
     for number in range(6):
         answer(page, number, right=number > 0)
-    assert page.get_by_text("5 of 6 right at the first try").is_visible()
+    assert page.get_by_text("5 of 6 right on the first try").is_visible()
     assert marks(page) == {NAME: 5}
     assert copied(page).endswith(f"#progress&{NAME}=5")
 

@@ -53,7 +53,7 @@ class Pad:
 
     def unfold(self):
         """Open what lies folded below the pad."""
-        self.page.get_by_text("All ten probabilities").click()
+        self.page.locator("summary", has_text="All ten probabilities").click()
         self.page.wait_for_function(
             "document.querySelector('.lab-draw-table td').textContent"
         )

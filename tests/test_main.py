@@ -148,7 +148,7 @@ REFUSED = [
     (2, ["predict"], "required: IMAGE"),
     (1, [*TRAIN, "--checkpoint-dir=file"], "no checkpoint can be written there"),
     (1, [*TRAIN, "--learning-rate=1e30"], "the cost is no longer finite"),
-    (1, ["evaluate"], "there is no trained model; train one, as with"),
+    (1, ["evaluate"], "there is no trained model; train one, for example with"),
     (1, ["predict", "x.png", "--checkpoint-dir=file"], "there is no trained model"),
     (1, ["predict", "x.png", "--checkpoint-dir=other"], "cannot be read as one"),
 ]

@@ -99,7 +99,7 @@
       make("strong", "Forget the scores of all chapters, for good?"),
       button("Keep them", () => ask(false)), button("Forget them", forget));
     const kept = make("p", "Scores are kept in this browser only; nothing is sent "
-      + "anywhere. For a machine that forgets, a link carries them.");
+      + "anywhere. To take them to another browser, copy a link.");
     const fold = make("details.check-progress", make("summary", "Your progress"),
       make("div.lab", sum, kept, row, sure, line));
     addEventListener("hashchange", take);
@@ -170,7 +170,7 @@
       first[number] ??= right;
       if (Object.keys(first).length < questions.length) return;
       const sum = first.filter(Boolean).length;
-      score.textContent = `${sum} of ${questions.length} right at the first try.`;
+      score.textContent = `${sum} of ${questions.length} right on the first try.`;
       again.hidden = false;
       add({ [chapter]: sum });
     }

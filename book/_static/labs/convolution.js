@@ -182,7 +182,7 @@ lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (r
     ...steps.state,
     goals: [
       ["a single output from the whole input", () => O === 1],
-      ["a map as large as its input, from a kernel larger than 1",
+      ["a map as large as its input, from a kernel larger than 1 × 1",
         () => O === x[0].length && sizes.F > 1],
       ["an edge in a digit, found by a kernel of your own whose numbers add up to 0",
         () => O > 0 && x.length === 1 && weights.some(findsEdge)],

@@ -101,7 +101,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       upload.value = ""; // so that the same file can be chosen again
     });
     let seen; // what the models read last
-    let own = {}; // what they said of the reader's own digit
+    let read = {}; // what they said of it, and whether it is the reader's own, and whole
     let newest = null; // an earlier file that takes longer must not come after it
     async function take(file) {
       if (!file) return;
@@ -136,7 +136,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       }
       const { levels, probabilities } = said;
       seen = levels;
-      own = last.key || last.opening || pad.drawing ? {} : said;
+      read = { ...said, own: !(last.key || last.opening || pad.drawing) };
       context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
       preview.setAttribute("aria-label", words(levels));
       show(probabilities);
@@ -195,6 +195,13 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     });
     const centring = make("label.lab-draw-switch", framed,
       make("span", "centre and scale as MNIST did"));
+    const more = make("details.lab-draw-more",
+      make("summary", "All ten probabilities, keys, a picture of your own"),
+      help,
+      make("div.lab-row",
+        button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }),
+        upload, pad.picker, centring),
+      table);
     root.append(
       make("div.lab-draw",
         pad.element,
@@ -203,31 +210,34 @@ lab.define("draw", ["pad", "pixels", "examples"], (
             make("figcaption", "what the models see",
               inside))),
         make("div.lab-row", pad.buttons, another)),
-      line,
-      make("details.lab-draw-more",
-        make("summary", "All ten probabilities, keys, a picture of your own"),
-        help,
-        make("div.lab-row",
-          button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }),
-          upload, pad.picker, centring),
-        table));
+      line, more);
     const state = pad.state(() => seen);
     // Further down a page, nobody would see it begin; an address may name another digit.
     const below = root.getBoundingClientRect().top > innerHeight;
     const asked = location.hash.startsWith("#draw=");
     if (lab.still.matches || below || asked) pad.showDigit(String(OPENING), true);
     else write();
-    const mosts = () => own.probabilities?.map((y) => Math.max(...y)) ?? [0];
-    const answersOf = () => new Set(own.probabilities?.map((y, m) =>
-      y.indexOf(mosts()[m])));
+    const sure = () => (read.probabilities ?? []).map((y) => Math.max(...y));
+    const differ = () => new Set(read.probabilities?.map((y) =>
+      y.indexOf(Math.max(...y)))).size > 1;
+    const own = () => read.own && read.probabilities && !read.strange;
     return {
       ...state,
       goals: [
         ["a digit of your own that the models read differently",
-          () => answersOf().size > 1 && !own.strange],
+          () => own() && differ()],
         ["a digit of your own that all three read alike, each with more than 95 %",
-          () => answersOf().size === 1 && Math.min(...mosts()) > 0.95 && !own.strange],
-        ["a drawing that looks like no digit", () => own.strange],
+          () => own() && !differ() && Math.min(...sure()) > 0.95],
+        ["a drawing that looks like no digit", () => read.own && read.strange],
+      ],
+      tour: [
+        ["Draw a digit, with the mouse, a finger or the keys.", () => own() && seen],
+        ["Press “Another hard one” until the three answers differ.",
+          () => !read.own && differ() && seen],
+        ["Unfold “All ten probabilities”.", () => more.open],
+        ["Clear the pad, draw a small digit in a corner, and untick “centre and scale”.",
+          () => !framed.checked && read.own],
+        ["Tick it again: the framing is half of the work.", () => framed.checked],
       ],
       code: () => (seen ? `${program(seen)}
 y = F.linear(to_input(digit).flatten(), w, b).softmax(dim=0)

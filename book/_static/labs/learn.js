@@ -322,14 +322,26 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
     await lab.pause();
     await rest();
     return {
+      tour: hidden && [
+        ["Press “One step”: 32 digits move all weights a little.", () => told.steps],
+        ["Press “One epoch”: each of the 4,000 digits is met once.",
+          () => told.epoch >= 1],
+        ["Press “Keep this curve”, for comparison.", () => kept.length > 0],
+        ["Choose three hidden layers: a new network, with new initial weights.",
+          () => shape.layers === 3],
+        ["Press “Run 30 epochs”. Pause when the held-out cost rises again.",
+          () => told.epoch >= 5 && !motion.running],
+        ["Draw a digit of your own below, and add it. How is it read?",
+          () => adopted.length > 0],
+      ],
       goals: hidden ? [
         ["a dead unit", () => told.steps && told.layers.some(({ dead }) => dead.length)],
         ["a held-out cost that rises by a tenth while the training cost falls",
           () => last().cost > 1.1 * lowest().cost && last().training < lowest().training],
         ["a run that diverges", () => told.diverged],
       ] : [
-        ["nine of ten held-out digits read right", () => last().accuracy >= 0.9],
-        ["a cost that is worse than guessing, log 10", () => last().cost > Math.log(10)],
+        ["nine in ten held-out digits read right", () => last().accuracy >= 0.9],
+        ["a cost above that of guessing, log 10", () => last().cost > Math.log(10)],
         ["two kept curves, to compare", () => kept.length > 1],
       ],
       get: () => trace,
@@ -362,33 +374,8 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
         mark(-1);
         if (mine === turn) await rest();
       },
-      code: () => program(network(), options, told.epoch),
+      code: () => views.program(network(), options, told.epoch),
     };
-  }
-
-  /* The same in PyTorch, from other random numbers. */
-  function program({ hidden, activation, start, count }, options, epoch) {
-    const sizes = [784, ...hidden, 10];
-    const layers = sizes.slice(1).map((outputs, k) =>
-      `torch.nn.Linear(${sizes[k]}, ${outputs})`).join(`, torch.nn.${activation}(), `);
-    const fill = { he: "kaiming_normal_(layer.weight, nonlinearity='relu')",
-      small: "normal_(layer.weight, std=0.01)", large: "normal_(layer.weight)",
-      zero: "zeros_(layer.weight)" }[start];
-    const { rate, batch, momentum, decay } = options;
-    const shuffled = `torch.randperm(${count}).split(${batch})`;
-    const answers = "model(to_input(mnist.test.images)).argmax(1).numpy()";
-    return `from mnist_lesson import load_mnist, to_input
-mnist = load_mnist(source="sample", validation=0)
-x, labels = to_input(mnist.train.images), torch.tensor(mnist.train.labels)
-model = torch.nn.Sequential(torch.nn.Flatten(), ${layers})
-for layer in model[1::2]:
-    torch.nn.init.${fill}
-sgd = torch.optim.SGD(model.parameters(), ${rate}, ${momentum}, weight_decay=${decay})
-for rows in [r for _ in range(${epoch}) for r in ${shuffled}]:
-    sgd.zero_grad()
-    F.cross_entropy(model(x[rows]), labels[rows]).backward()
-    sgd.step()
-print((${answers} == mnist.test.labels).mean())`;
   }
 
   return build;

@@ -293,12 +293,25 @@ lab.define("lenet", [
     const drawn = pad.state(() => (pad.question() ? digit.values : []));
     return {
       goals: [
-        ["a unit of a pooling that ReLU silences", () => pooling(layer)
+        ["a pooling unit that ReLU sets to 0", () => pooling(layer)
           && unit(model, stages, here()).value === 0],
         ["the map that speaks most against the answer, opened",
           () => layer === 4 && found.order.at(-1) === places[4].map],
         ["a drawing that LeNet is less than 90 % sure of", () => pad.question()
           && Math.max(...softmax(stages[5].values)) < 0.9],
+      ],
+      tour: [
+        ["Choose a test digit, or clear the pad and draw one.", () => digit],
+        ["Press a map of the first convolution.", () => layer === 1],
+        ["Move to another of its cells, in the large map: you see 25 products.",
+          () => layer === 1 && places[1]],
+        ["Press a map of the second convolution: its cells look at all 20 maps.",
+          () => layer === 3],
+        ["Press “Open the circled number”: it contributes most to that sum.",
+          () => trail.length > 0],
+        ["Press “Back”.", () => trail.length === 0],
+        ["Below, press a bar: how much one map speaks for the answer.",
+          () => layer === 4 && places[4]],
       ],
       get: () => ({ digit: drawn.get(), layer, places }),
       code() {

@@ -90,7 +90,7 @@ lab.define("pooling", ["arithmetic", "windows"], (arithmetic, windows) => (root)
     goals: [
       ["a single output, from all numbers of the input", () => O === 1 && F === x.length],
       ["windows that overlap", () => O > 1 && S < F],
-      ["a window, not empty, whose largest number is also its average", () => O > 0
+      ["a window, not all zeros, whose largest number is also its average", () => O > 0
         && maxPool(x, F, S).flat().some((most, n) =>
           most && most === avgPool(x, F, S).flat()[n])],
     ],

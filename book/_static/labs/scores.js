@@ -100,7 +100,7 @@
       goals: [
         ["a cost of more than 10 nats", () => costs() > 10],
         ["a right answer that costs less than 0.01 nats", () => costs() < 0.01],
-        ["scores that are not alike, and yet no probability above 0.2",
+        ["scores more than 1 apart, and yet no probability above 0.2",
           () => range() > 1 && Math.max(...read()) < 0.2],
       ],
       code: () => `z = ${lab.tensor(scores)}

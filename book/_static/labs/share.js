@@ -82,40 +82,71 @@
     return folded;
   }
 
-  /* Goals to try for, each [a sentence, whether it is reached now]. They are looked at
-     after whatever the reader does, and noticed once. */
-  function goals(root, wanted) {
-    const items = wanted.map(([text]) => make("li", text));
-    const count = make("summary"), line = make("p", { role: "status" });
+  /* Call `look` soon after whatever changes, once the reader has done something. */
+  function notice(root, look) {
     let timer = null;
-    function tell() {
-      const reached = items.filter(({ className }) => className).length;
-      count.textContent = `Goals: ${reached} of ${items.length}`;
-    }
-    function look() {
-      timer = null;
-      wanted.forEach(([text, isReached], n) => {
-        if (items[n].className || !isReached()) return;
-        items[n].className = "lab-reached";
-        items[n].textContent = `Reached: ${text}`;
-        line.textContent = `Goal reached: ${text}`;
-        tell();
-      });
-    }
-    const watcher = new MutationObserver(() => { timer ??= setTimeout(look, 200); });
+    const watcher = new MutationObserver(() => {
+      timer ??= setTimeout(() => { timer = null; look(); }, 200);
+    });
     const watch = ({ isTrusted }) => isTrusted && watcher.observe(
       root, { subtree: true, childList: true, characterData: true, attributes: true });
     for (const done of ["pointerdown", "keydown", "input"]) {
       root.addEventListener(done, watch);
     }
+  }
+
+  /* Goals to try for, each [a sentence, whether it is reached now], noticed once. */
+  function goals(root, wanted) {
+    const items = wanted.map(([text]) => make("li", text));
+    const count = make("summary"), line = make("p", { role: "status" });
+    function tell() {
+      const reached = items.filter(({ className }) => className).length;
+      count.textContent = `Goals: ${reached} of ${items.length}`;
+    }
+    notice(root, () => wanted.forEach(([text, isReached], n) => {
+      if (items[n].className || !isReached()) return;
+      items[n].className = "lab-reached";
+      items[n].textContent = `Reached: ${text}`;
+      line.textContent = `Goal reached: ${text}`;
+      tell();
+    }));
     tell();
     return [make("details.lab-goals", count, make("ul", items)), line];
   }
 
+  /* A tour, a step at a time: each is [a sentence, a value that becomes true, or just
+     another, when the reader has done it]. What is to be done stays in sight. */
+  function tour(root, steps) {
+    const text = make("p", { role: "status" });
+    let at = steps.length, before;
+    function go(step) {
+      at = step;
+      const [sentence, value] = steps[at] ?? ["That was the tour."];
+      text.textContent = value ? `${at + 1} of ${steps.length}: ${sentence}` : sentence;
+      before = value?.();
+      skip.hidden = !value;
+      box.hidden = false;
+    }
+    function end() {
+      at = steps.length;
+      box.hidden = true;
+      begin.focus();
+    }
+    notice(root, () => {
+      const now = steps[at]?.[1]();
+      if (now === true || (now && now !== before)) go(at + 1);
+    });
+    const begin = button("Take a tour", () => go(0));
+    const skip = button("Skip this step", () => go(at + 1));
+    const box = make("div.lab-tour", { hidden: true }, text,
+      make("div.lab-row", skip, button("End the tour", end)));
+    return [begin, box];
+  }
+
   /* Below the figure `root`: what copies its address, a page of its own, goals, and a
      program. `own` has what the controls don't tell: get() gives it as plain data,
-     set(it) takes it back; goals, see above; and code(), lines of Python with the
-     figure's numbers and its result. */
+     set(it) takes it back; goals and a tour, see above; and code(), lines of Python with
+     the figure's numbers and its result. */
   function share(place, root, own = {}) {
     const name = place.dataset.lab;
     const now = (page) => address(page.split("#")[0], name,
@@ -150,8 +181,9 @@
     const { alone } = place.dataset, plain = location.search === "?plain";
     root.append(make("div.lab-row.lab-folds", own.code ? program(root, own.code) : "",
       own.goals ? goals(root, own.goals) : ""));
-    root.append(make("div.lab-row.lab-share",
-      copy, alone ? way(alone, "This figure alone") : "",
+    const [begin = "", box = ""] = own.tour ? tour(root, own.tour) : [];
+    root.append(box, make("div.lab-row.lab-share",
+      copy, begin, alone ? way(alone, "This figure alone") : "",
       alone === "" ? way(`${location.pathname}${plain ? "" : "?plain"}`,
         plain ? "Show the controls" : "Hide the controls") : "",
       line));

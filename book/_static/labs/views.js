@@ -1,5 +1,5 @@
 /* What one sees of a network while it learns: its curves, its first weights, what its
-   layers do, its answers.
+   layers do, its answers; and the program that makes the same.
 
    const { curves, firstWeights, layers, answers } = await lab.load("views"); each makes
    what stands in the page, `figure`, and what brings it up to date. */
@@ -204,5 +204,30 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
     return { figure, draw };
   }
 
-  return { curves, costTicks, firstWeights, layers, answers };
+  /* The same in PyTorch, from other random numbers. */
+  function program({ hidden, activation, start, count }, options, epoch) {
+    const sizes = [784, ...hidden, 10];
+    const layers = sizes.slice(1).map((outputs, k) =>
+      `torch.nn.Linear(${sizes[k]}, ${outputs})`).join(`, torch.nn.${activation}(), `);
+    const fill = { he: "kaiming_normal_(layer.weight, nonlinearity='relu')",
+      small: "normal_(layer.weight, std=0.01)", large: "normal_(layer.weight)",
+      zero: "zeros_(layer.weight)" }[start];
+    const { rate, batch, momentum, decay } = options;
+    const shuffled = `torch.randperm(${count}).split(${batch})`;
+    const answers = "model(to_input(mnist.test.images)).argmax(1).numpy()";
+    return `from mnist_lesson import load_mnist, to_input
+mnist = load_mnist(source="sample", validation=0)
+x, labels = to_input(mnist.train.images), torch.tensor(mnist.train.labels)
+model = torch.nn.Sequential(torch.nn.Flatten(), ${layers})
+for layer in model[1::2]:
+    torch.nn.init.${fill}
+sgd = torch.optim.SGD(model.parameters(), ${rate}, ${momentum}, weight_decay=${decay})
+for rows in [r for _ in range(${epoch}) for r in ${shuffled}]:
+    sgd.zero_grad()
+    F.cross_entropy(model(x[rows]), labels[rows]).backward()
+    sgd.step()
+print((${answers} == mnist.test.labels).mean())`;
+  }
+
+  return { curves, costTicks, firstWeights, layers, answers, program };
 });

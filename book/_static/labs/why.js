@@ -248,7 +248,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       goals: [
         ["a place for the patch where LeNet changes its answer",
           () => covered() && other(covered(), 2)],
-        ["softmax regression misled by at most 10 grey levels, LeNet not", () => {
+        ["softmax regression misled by at most 10 grey levels, but LeNet not", () => {
           const told = step <= 10 && found.pushed?.first[step];
           return told && other(told, 0) && !other(told, 2);
         }],
