@@ -262,7 +262,9 @@ def test_the_batch_script_starts_what_it_says(program, tmp_path):
     path.write_text(script, "utf-8")
     subprocess.run([program("bash"), "-n", path], check=True)
     options = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", script, re.M))
-    command = script.partition("srun torchrun")[2].replace('"$SLURM_NNODES"', "2")
+    srun, _, command = script.partition("srun ")[2].partition("torchrun ")
+    assert shlex.split(srun) == ["--cpus-per-task=$SLURM_CPUS_PER_TASK"]
+    command = command.replace('"$SLURM_NNODES"', "2")
     args, ours = understood(shlex.split(command.replace("\\\n", " ")))
     assert args.nnodes == options["nodes"] and args.rdzv_backend == "c10d"
     assert args.nproc_per_node == options["cpus-per-task"] and ours.resume
