@@ -161,6 +161,21 @@ def page(browser):
 
 
 @pytest.fixture
+def visit(page, book):
+    """Open a chapter from the disk, wait for its check, and ask nobody else."""
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def visit(name="02_softmax_regression", page=page, link=""):
+        page.goto((book / f"notebooks/{name}.html").as_uri() + link)
+        page.wait_for_selector(".check form")
+        return page
+
+    yield visit
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+
+
+@pytest.fixture
 def lab(page, tmp_path):
     """Open a page from the disk that holds a lab, wait for it, and return the page."""
 

@@ -1,4 +1,4 @@
-"""The questions at the chapters' ends: their source, their answers, the notebooks.
+"""The questions and predictions: their source, their answers, the notebooks.
 
 What readers do with them in the page is tested in test_check.py.
 """
@@ -32,7 +32,7 @@ def path(request):
 
 @pytest.fixture
 def found(path):
-    return questions.read(path)
+    return questions.read(path)[0]
 
 
 def cells(path):
@@ -48,6 +48,7 @@ def test_each_question_has_one_right_answer_reasons_and_a_section(path):
     """Read from the file itself, by itself."""
     headings = "\n".join(c.source for c in cells(path) if c.cell_type == "markdown")
     entries = yaml.safe_load(path.read_text("utf-8"))
+    entries = [entry for entry in entries if "before" not in entry]
     places, words = [], 0
     assert [len(entry.get("options", ())) for entry in entries] == [3] * 5 + [0]
     for entry in entries:
@@ -65,6 +66,50 @@ def test_each_question_has_one_right_answer_reasons_and_a_section(path):
         words += sum(len(text.split()) for text in texts)
     assert {*places} == {0, 1, 2}, "each letter is right at least once"
     assert words <= 350, "a chapter is long enough"
+
+
+def test_two_predictions_stand_before_the_cells_that_settle_them(path):
+    """Read from the files themselves; of each, one answer is right, with a reason."""
+    entries = yaml.safe_load(path.read_text("utf-8"))
+    entries = [entry for entry in entries if "before" in entry]
+    chapter, letters = cells(path), []
+    ids = [cell.id for cell in chapter]
+    assert len(entries) == 2 and len(chapter) <= 70
+    for number, entry in enumerate(entries, 1):
+        place = ids.index(f"predict-{number}")
+        assert ids[place + 1] == entry["before"]
+        options = entry.get("options", [])
+        said = [text for option in options for text in option.values()]
+        assert len({*said}) == len(said) == len(options)
+        text = chapter[place].source
+        result = re.findall(r"</summary>\n\n\*\*(.+?)[.:]\*\* (.+)\n\n</details>", text)
+        if options:
+            [right] = [i for i, option in enumerate(options) if "right" in option]
+            assert result == [("abcd"[right], entry["why"])]
+            letters.append(right)
+        else:
+            assert result == [(f"{entry['answer']} {entry['unit']}", entry["why"])]
+        lettered = [f"- **{a}.** {one}" for a, one in zip("abcd", said, strict=False)]
+        assert re.findall("^- .*", text, re.M) == lettered and len(said) in (0, 3, 4)
+        assert f"**Predict.** {entry['question']}\n" in text
+        words = " ".join([entry["question"], *said, entry["why"]]).split()
+        assert len(words) <= 62, "a prediction is read in a moment"
+    assert len({*letters}) == len(letters), "not the same letter twice"
+    order = [ids.index(entry["before"]) for entry in entries]
+    assert order == sorted(order)
+
+
+def test_a_number_to_predict_is_the_one_that_was_measured():
+    """Where the reader is told a number only, the cell has printed it."""
+    for path in SOURCES:
+        printed = {
+            cell.id: "".join(output.get("text", "") for output in cell.outputs)
+            for cell in cells(path)
+            if cell.cell_type == "code"
+        }
+        for prediction in questions.read(path)[1]:
+            if not prediction.options:
+                assert f"{prediction.answer}\n" in printed[prediction.before]
 
 
 def passed(n, w):
@@ -207,6 +252,7 @@ def test_a_teacher_edits_one_file_and_runs_one_command(course):
     assert "check-yourself" not in notebook.read_text("utf-8")
     page = course / "book" / "teachers.md"
     assert "07_lenet.ipynb#check-yourself" not in page.read_text("utf-8")
+    assert "predict-" not in notebook.read_text("utf-8")
     # And a chapter that gets questions gets a section for them.
     (course / "source.yml").rename(source)
     questions.fill(course)
@@ -239,6 +285,14 @@ DAMAGE = {
     "no list": ("F: [3, 7, 9, 11]", "F: 3", "6: “numbers” must have a list"),
     "a brace": ("{F} × {F}", "{H} × {F}", "6: .* holds “H”"),
     "tolerance": ("  unit: pixels", "  tolerance: much", "6: “tolerance” must be"),
+    "no cell": ("before: 9be79032", "before: 9be", "prediction 1: .* no cell “9be”"),
+    "itself": ("before: 9be79032", "before: predict-1", "prediction 1: .* no cell"),
+    "no reason": ("  why: 97.9 %", "  # 97.9 %", "prediction 2: it lacks “why”"),
+    "reasons": ("    - wrong: About 80 of 100.\n",
+                "    - wrong: About 80 of 100.\n      why: x\n",
+                "prediction 2: each option needs “right” or “wrong”: no more"),
+    "none right": ("right: About 98", "wrong: About 98", "2: .* 0 of them right"),
+    "no number": ("why: 97.9 %", "answer: x\n  why: 97.9 %", "2: .* use for “options”"),
 }  # fmt: skip
 
 

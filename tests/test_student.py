@@ -15,6 +15,7 @@ from tools import chapters, student
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = chapters.notebooks()
+TAKEN = "Solution|Answer|What happens"  # the folds that a class does not get
 CHECK = r"\bchecks\.(\w+)\("
 
 
@@ -41,7 +42,7 @@ def test_chapters_mark_solutions_in_the_ways_that_are_known(both):
     cells, _ = both
     text = words(cells, "markdown")
     folds = re.findall("<summary>(.*?)</summary>", text)
-    assert {*folds} <= {"Solution", "Hint", "Answer"} and "Solution" in folds
+    assert {*folds} <= {"Hint", *TAKEN.split("|")} and "Solution" in folds
     assert len(folds) == text.count("<details") == text.count("</details>")
     [start] = [i for i, cell in enumerate(cells) if "## Exercises" in cell.source]
     for i, cell in enumerate(cells):
@@ -52,9 +53,9 @@ def test_chapters_mark_solutions_in_the_ways_that_are_known(both):
 def test_no_solution_remains(both):
     cells, given = both
     shown = "\n".join(cell.source for cell in given)
-    assert "Solution" not in shown and "<summary>Answer" not in shown
+    assert "Solution" not in shown and not re.search(f"<summary>({TAKEN})", shown)
     text = words(cells, "markdown")
-    for solution in re.split("<summary>(?:Solution|Answer)</summary>", text)[1:]:
+    for solution in re.split(f"<summary>(?:{TAKEN})</summary>", text)[1:]:
         for line in solution.split("</details>")[0].split("\n\n"):
             assert not line.strip() or line.strip() not in shown
     [start] = [i for i, cell in enumerate(cells) if "## Exercises" in cell.source]
@@ -73,7 +74,7 @@ def test_all_else_remains(both):
     """The text, each exercise with its hint, the code with its outputs, the checks."""
     cells, given = both
     text = re.sub(
-        "<details><summary>(Solution|Answer)(?s:.*?)</details>",
+        f"<details><summary>({TAKEN})(?s:.*?)</details>",
         "",
         words(cells, "markdown"),
     )
@@ -141,7 +142,7 @@ def test_links_lead_somewhere_and_pages_hold_no_solution(folder):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
             assert (path.parent / target).resolve().is_file(), target
     for path in folder.glob("book/*.md"):
-        assert not re.search("<summary>(Solution|Answer)", path.read_text("utf-8"))
+        assert not re.search(f"<summary>({TAKEN})", path.read_text("utf-8"))
     assert "**1." in (folder / "book" / "tensors.md").read_text("utf-8")
 
 

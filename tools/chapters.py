@@ -3,10 +3,11 @@
     python tools/chapters.py
 
 _toc.yml says which there are, and in which order. A chapter's first cell has its title,
-and in a comment its line in the list. The questions at its end are in book/questions.
+and in a comment its line in the list. What it asks is in book/questions.
 """
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,7 +97,8 @@ def fill(root: Path = ROOT) -> None:
 
 
 if __name__ == "__main__":
-    import questions  # beside this script, where Python looks first
+    sys.path.insert(0, str(ROOT))  # Python has looked beside this script alone
+    from tools import questions
 
     fill()
     questions.fill(ROOT)

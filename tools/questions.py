@@ -1,20 +1,15 @@
-"""Write the questions at the chapters' ends wherever they are shown.
+"""Write the chapters' questions and predictions wherever they are shown.
 
 tools/chapters.py calls `fill`. book/questions/01_digits.yml holds the questions of
 notebooks/01_digits.ipynb, and says how they are edited. From it come the notebook's
 last but one section, what the page asks (book/_static/labs/questions/01_digits.js), and
-a row in the key for teachers. What a number is computed from is drawn here, so that the
-page needs no arithmetic.
+a row in the key for teachers; and in front of the cells that show a result, what the
+reader may predict of it. This the page finds in its own text.
 """
 
-import ast
-import itertools
 import json
-import math
-import operator
-import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,39 +17,18 @@ import nbformat
 import yaml
 
 from mnist_lesson.system import atomic_write
+from tools.computed import Fault, Variant, shown, variants
 
 CELL = "check-yourself"  # the notebook's cell, by its id
+PREDICT = "predict-"  # how the ids of the predictions' cells begin
 QUESTIONS = 6
-FEWEST, MOST = 12, 16  # variants of a computed question
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{"abs": abs, "max": max, "min": min, "round": round},
-    **{f.__name__: f for f in (math.ceil, math.exp, math.floor, math.log, math.sqrt)},
-}
-OPERATORS: dict[type, Callable[..., Any]] = {
-    **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul},
-    **{ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv},
-    **{ast.Mod: operator.mod, ast.Pow: operator.pow, ast.USub: operator.neg},
-    **{ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt},
-    **{ast.LtE: operator.le, ast.Eq: operator.eq, ast.NotEq: operator.ne},
-}
 KEYS = {
     "options": {"section", "question", "options"},
     "numbers": {"section", "question", "numbers", "answer", "unit", "tolerance", "why"},
+    "prediction": {"before", "question", "options", "why"},
+    "number to predict": {"before", "question", "answer", "unit", "why"},
 }
 OPTIONAL = {"unit", "tolerance"}
-
-
-class Fault(Exception):
-    """What is wrong with a question, and what to do about it."""
-
-
-class Variant(NamedTuple):
-    """A computed question with its numbers, and its answer: as a number, as shown."""
-
-    question: str
-    answer: float
-    shown: str
-    why: str
 
 
 class Question(NamedTuple):
@@ -73,101 +47,28 @@ class Question(NamedTuple):
         return self.variants[0].shown if self.variants else "abcd"[self.right or 0]
 
 
-def evaluate(expression: str, numbers: dict[str, float]) -> float:
-    """Compute an expression in these numbers; it can do nothing else."""
+class Prediction(NamedTuple):
+    """What to predict before a cell: one of some options, or else a number."""
 
-    def value(node: ast.AST) -> Any:
-        match node:
-            case ast.Constant(value=int() | float() as number):
-                return number
-            case ast.Name(id=name) if name in numbers:
-                return numbers[name]
-            case ast.BinOp(op=op) if type(op) in OPERATORS:
-                return OPERATORS[type(op)](value(node.left), value(node.right))
-            case ast.UnaryOp(op=ast.USub()):
-                return -value(node.operand)
-            case ast.Compare(ops=[op], comparators=[other]) if type(op) in OPERATORS:
-                return int(OPERATORS[type(op)](value(node.left), value(other)))
-            case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
-                return FUNCTIONS[name](*map(value, node.args))
-        raise Fault(
-            f"“{expression}” holds “{ast.unparse(node)}”, which is none of its "
-            f"numbers ({', '.join(numbers)}) and nothing it may compute; see the top "
-            "of 01_digits.yml"
-        )
-
-    try:
-        return value(ast.parse(expression, mode="eval").body)
-    except SyntaxError as error:
-        raise Fault(f"“{expression}” is no expression; write it as Python") from error
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise Fault(
-            f"“{expression}” cannot be computed from {numbers} ({error}); take other "
-            "numbers"
-        ) from error
+    before: str
+    question: str
+    options: list[str]
+    answer: str
+    why: str
 
 
-def shown(number: float) -> str:
-    """Write a number as a text has it: 1,000, 0.25, −2."""
-    near = round(number, 4)
-    text = f"{int(near):,}" if near == int(near) else f"{near:g}"
-    return text.replace("-", "−")
-
-
-def filled(text: str, numbers: dict[str, float]) -> str:
-    """Put numbers, or what is computed from them, into the braces of a text."""
-
-    def number(brace: re.Match[str]) -> str:
-        expression, _, form = brace[1].partition(":")
-        found = evaluate(expression, numbers)
-        return f"{found:{form}}".replace("-", "−") if form else shown(found)
-
-    return re.sub(r"\{([^{}]*)\}", number, text)
-
-
-def variants(entry: dict[str, Any]) -> list[Variant]:
-    """Draw numbers for a computed question, the first of each list first."""
-    lists = entry["numbers"]
-    if not isinstance(lists, dict) or not all(
-        isinstance(given, list) and all(isinstance(n, int | float) for n in given)
-        for given in lists.values()
-    ):
-        raise Fault("“numbers” must have a list of numbers for each letter")
-    first, *rest = [
-        dict(zip(lists, mixture, strict=True))
-        for mixture in itertools.product(*lists.values())
-    ] or [{}]
-    if len(rest) + 1 < FEWEST:
-        raise Fault(
-            f"its numbers make {len(rest) + 1} variants; give more numbers, for at "
-            f"least {FEWEST}"
-        )
-    random.Random(0).shuffle(rest)
-    found = []
-    for numbers in [first, *rest[: MOST - 1]]:
-        answer = evaluate(str(entry["answer"]), numbers)
-        # So that a comma in what is typed is a decimal one.
-        if not abs(answer) < 1_000:
-            raise Fault(f"the answer is {answer:g} for {numbers}; keep it below 1,000")
-        unit = entry.get("unit", "")
-        known = numbers | {"answer": answer}
-        texts = [filled(entry[key], known) for key in ("question", "why")]
-        digits = re.search(r"\{answer:(.*?)\}", entry["why"])
-        number = filled(digits[0] if digits else "{answer}", known)
-        found.append(Variant(texts[0], answer, f"{number} {unit}".strip(), texts[1]))
-    return found
-
-
-def options(entries: Any) -> tuple[list[tuple[str, str]], int]:
+def options(entries: Any, reasons: bool = True) -> tuple[list[tuple[str, str]], int]:
     """Read the options of a question, and which of them is right."""
     found, right = [], []
     for entry in entries if isinstance(entries, list) else []:
         kind = next(iter(entry), "") if isinstance(entry, dict) else ""
-        if kind not in ("right", "wrong") or {*entry} != {kind, "why"}:
-            raise Fault("each option needs “right” or “wrong”, and “why”: no more")
+        wanted = {kind, "why"} if reasons else {kind}
+        if kind not in ("right", "wrong") or {*entry} != wanted:
+            also = ", and “why”" if reasons else ""
+            raise Fault(f"each option needs “right” or “wrong”{also}: no more")
         if kind == "right":
             right.append(len(found))
-        found.append((text(entry, kind), text(entry, "why")))
+        found.append((text(entry, kind), text(entry, "why") if reasons else ""))
     if len(found) not in (3, 4) or len(right) != 1:
         raise Fault(
             f"it has {len(found)} options, {len(right)} of them right; give three or "
@@ -189,15 +90,20 @@ def text(entry: dict[str, Any], key: str) -> str:
     return found.strip()
 
 
-def question(entry: Any) -> Question:
-    """Read one question."""
-    kind = "numbers" if isinstance(entry, dict) and "numbers" in entry else "options"
+def need(entry: Any, kind: str) -> None:
+    """See that an entry has the keys of its kind, and no others."""
     keys = {*entry} if isinstance(entry, dict) else set()
     if wrong := (KEYS[kind] - OPTIONAL - keys) | (keys - KEYS[kind]):
         verb = "lacks" if wrong - keys else "has no use for"
         raise Fault(
             f"it {verb} “{min(wrong - keys or wrong)}”; see the top of 01_digits.yml"
         )
+
+
+def question(entry: Any) -> Question:
+    """Read one question of a check."""
+    kind = "numbers" if isinstance(entry, dict) and "numbers" in entry else "options"
+    need(entry, kind)
     section, asked = text(entry, "section"), text(entry, "question")
     if kind == "options":
         return Question(section, asked, *options(entry["options"]), [], 0)
@@ -208,8 +114,22 @@ def question(entry: Any) -> Question:
     return Question(section, asked, [], None, variants(entry), tolerance)
 
 
-def read(path: Path) -> list[Question]:
-    """Read a chapter's questions; what is wrong with them is said in a sentence."""
+def prediction(entry: dict[str, Any]) -> Prediction:
+    """Read one prediction."""
+    need(entry, "number to predict" if "answer" in entry else "prediction")
+    texts = text(entry, "before"), text(entry, "question")
+    if "answer" in entry:
+        if not isinstance(entry["answer"], int | float) or entry["answer"] < 0:
+            raise Fault("“answer” must be a number that is not negative")
+        answer = f"{shown(entry['answer'])} {entry.get('unit', '')}".strip()
+        return Prediction(*texts, [], answer, text(entry, "why"))
+    offered, right = options(entry["options"], reasons=False)
+    said = [option for option, _ in offered]
+    return Prediction(*texts, said, "abcd"[right], text(entry, "why"))
+
+
+def read(path: Path) -> tuple[list[Question], list[Prediction]]:
+    """Read a chapter's file; what is wrong with it is said in a sentence."""
     name = f"book/questions/{path.name}"
     try:
         entries = yaml.safe_load(path.read_text("utf-8"))
@@ -219,19 +139,26 @@ def read(path: Path) -> list[Question]:
         raise SystemExit(
             f"{name}{line}: this is no YAML; put texts with a colon in quotation marks"
         ) from error
-    found = []
-    for number, entry in enumerate(entries if isinstance(entries, list) else [], 1):
+    found: list[Question] = []
+    predictions: list[Prediction] = []
+    for entry in entries if isinstance(entries, list) else []:
+        early = isinstance(entry, dict) and "before" in entry
         try:
-            found.append(question(entry))
+            if early:
+                predictions.append(prediction(entry))
+            else:
+                found.append(question(entry))
         except Fault as fault:
-            raise SystemExit(f"{name}, question {number}: {fault}") from fault
+            what = "prediction" if early else "question"
+            number = len(predictions if early else found) + 1
+            raise SystemExit(f"{name}, {what} {number}: {fault}") from fault
     computed = sum(bool(q.variants) for q in found)
     if (len(found), computed) != (QUESTIONS, 1):
         raise SystemExit(
             f"{name}: it has {len(found)} questions, {computed} of them computed; a "
             f"check needs {QUESTIONS}, one of them computed"
         )
-    return found
+    return found, predictions
 
 
 def anchor(heading: str) -> str:
@@ -239,27 +166,43 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+def lettered(question: str, options: list[str]) -> str:
+    """Write a question above its options."""
+    lines = [f"- **{a}.** {text}" for a, text in zip("abcd", options, strict=False)]
+    return "\n".join([question, "", *lines])
+
+
+def origin(name: str) -> str:
+    """Say in a notebook where its questions are edited."""
+    return f"<!-- from book/questions/{name}.yml; filled in by tools/chapters.py -->"
+
+
 def markdown(name: str, questions: list[Question]) -> str:
     """Write a chapter's questions for its notebook."""
-    parts = [
-        "## Check yourself",
-        f"<!-- from book/questions/{name}.yml; filled in by tools/chapters.py -->",
-    ]
+    parts = ["## Check yourself", origin(name)]
     for number, q in enumerate(questions, 1):
         if q.variants:
             first = q.variants[0]
             asked, answer = first.question, f"**{first.shown}:** {first.why}"
         else:
-            lettered = [*zip("abcd", q.options, strict=False)]
-            asked = "\n".join(
-                [q.question, "", *(f"- **{a}.** {text}" for a, (text, _) in lettered)]
-            )
+            asked = lettered(q.question, [option for option, _ in q.options])
+            reasons = [(a, why) for a, (_, why) in zip("abcd", q.options, strict=False)]
             # The right one first.
-            lettered.sort(key=lambda pair: pair[0] != q.answer)
-            answer = " ".join(f"**{a}.** {why}" for a, (_, why) in lettered)
+            reasons.sort(key=lambda pair: pair[0] != q.answer)
+            answer = " ".join(f"**{a}.** {why}" for a, why in reasons)
         link = f"[{q.section}]({name}.ipynb#{anchor(q.section)})"
         parts += [f"**{number}.** {asked}", "<details><summary>Answer</summary>"]
         parts += [f"{answer} ({link})", "</details>"]
+    return "\n\n".join(parts)
+
+
+def foretold(name: str, p: Prediction) -> str:
+    """Write a prediction for its notebook; labs/check.js asks for it in this form."""
+    asked = lettered(p.question, p.options) if p.options else p.question
+    dot = "." if p.options else ":"
+    parts = [f'<div class="predict" data-before="{p.before}">', origin(name)]
+    parts += [f"**Predict.** {asked}", "<details><summary>What happens</summary>"]
+    parts += [f"**{p.answer}{dot}** {p.why}", "</details>", "</div>"]
     return "\n\n".join(parts)
 
 
@@ -276,6 +219,17 @@ def script(name: str, questions: list[Question]) -> str:
         f"// From book/questions/{name}.yml, by tools/chapters.py.\n"
         f'lab.define("questions/{name}", [\n{lines}\n]);\n'
     )
+
+
+def put_predictions(
+    notebook: nbformat.NotebookNode, name: str, predictions: list[Prediction]
+) -> None:
+    """Put each prediction before its cell, and no others anywhere."""
+    cells, made = notebook.cells, nbformat.v4.new_markdown_cell
+    cells[:] = [cell for cell in cells if not cell.id.startswith(PREDICT)]
+    for number, p in enumerate(predictions, 1):
+        [place] = [i for i, cell in enumerate(cells) if cell.id == p.before]
+        cells.insert(place, made(foretold(name, p), id=f"{PREDICT}{number}"))
 
 
 def put(notebook: nbformat.NotebookNode, source: str | None) -> None:
@@ -305,8 +259,10 @@ def key(root: Path, found: dict[str, list[Question]]) -> Iterator[str]:
         yield f"|[{title}](../notebooks/{name}.ipynb#{CELL})|{answers}|"
 
 
-def look_up(root: Path, name: str, questions: list[Question]) -> None:
-    """See that a chapter has the sections that its questions name."""
+def look_up(
+    root: Path, name: str, questions: list[Question], predictions: list[Prediction]
+) -> None:
+    """See that a chapter has the sections and cells that its questions name."""
     path = root / "notebooks" / f"{name}.ipynb"
     if not path.is_file():
         raise SystemExit(
@@ -321,14 +277,22 @@ def look_up(root: Path, name: str, questions: list[Question]) -> None:
                 f"book/questions/{name}.yml, question {number}: the chapter has no "
                 f"section “{q.section}”; name one of its headings"
             )
+    ids = {cell.id for cell in cells if not cell.id.startswith((PREDICT, CELL))}
+    for number, p in enumerate(predictions, 1):
+        if p.before not in ids:
+            raise SystemExit(
+                f"book/questions/{name}.yml, prediction {number}: the chapter has no "
+                f"cell “{p.before}”; give a cell's “id”, as the notebook's file has it"
+            )
 
 
 def fill(root: Path) -> None:
     """Write all that comes from the questions anew, once all of them are good."""
     sources = sorted(root.glob("book/questions/*.yml"))
-    found = {path.stem: read(path) for path in sources}
-    for name, questions in found.items():
-        look_up(root, name, questions)
+    both = {path.stem: read(path) for path in sources}
+    for name, (questions, predictions) in both.items():
+        look_up(root, name, questions, predictions)
+    found = {name: questions for name, (questions, _) in both.items()}
     scripts = root / "book" / "_static" / "labs" / "questions"
     scripts.mkdir(exist_ok=True)
     for path in scripts.glob("*.js"):
@@ -339,8 +303,9 @@ def fill(root: Path) -> None:
             temporary.write_text(script(name, questions), "utf-8")
     for path in sorted(root.glob("notebooks/*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
-        asked = found.get(path.stem)
-        put(notebook, asked and markdown(path.stem, asked))
+        asked, early = both.get(path.stem, ([], []))
+        put(notebook, markdown(path.stem, asked) if asked else None)
+        put_predictions(notebook, path.stem, early)
         with atomic_write(path) as temporary:
             nbformat.write(notebook, temporary)
     page = root / "book" / "teachers.md"

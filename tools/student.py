@@ -5,7 +5,8 @@
 They go to _build/student, with the pages that they link to. Where a solution stood is
 an empty cell. Of a solution that a self-check looks at, the cell keeps the functions'
 first lines and the check: it runs, and says that there is no answer yet. The questions
-at a chapter's end stay, and their answers go; so does the key to them for teachers.
+at a chapter's end stay, and what is to be predicted in it, but their answers go; so
+does the key to them for teachers.
 """
 
 import ast
@@ -22,7 +23,9 @@ from tools.chapters import ROOT, pages
 
 FOLDER = ROOT / "_build" / "student"
 SOLUTION = re.compile(r"\s*<details><summary>Solution</summary>.*?</details>\s*", re.S)
-ANSWER = re.compile(r"<details><summary>Answers?</summary>.*?</details>\s*", re.S)
+ANSWER = re.compile(
+    r"<details><summary>(?:Answers?|What happens)</summary>.*?</details>\s*", re.S
+)
 EMPTY = "# your solution"
 
 

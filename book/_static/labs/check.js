@@ -1,58 +1,67 @@
-/* The check at the end of a chapter, and the scores that this browser remembers.
+/* The check at the end of a chapter, what is predicted within it, and the scores and
+   guesses that this browser remembers.
 
-   The notebook has the questions as plain text. Where scripts run, that section is
-   answered in the page; labs/questions/ has its texts, from book/questions. A score
-   leaves the browser only in a link that the reader copies. */
+   The notebook has all of it as plain text. Where scripts run, it is answered in the
+   page. The check's texts are in labs/questions/, from book/questions; a prediction is
+   made of the text in its place. Scores leave the browser only in a link that the
+   reader copies, guesses never. */
 "use strict";
 
 {
   const { make, button } = lab;
-  const STORE = "recognize-digits-checks", LINK = "#progress&", QUESTIONS = 6;
+  const LINK = "#progress&", QUESTIONS = 6;
   const here = location.href.split("#")[0];
   const chapterOf = (address) =>
     new URL(address).pathname.match(/\/notebooks\/(\d\d_\w+)\.html$/)?.[1];
 
-  // ---- scores, by chapter
+  // ---- what is remembered
 
-  /* Of what was stored or came in a link, all that is a score. */
-  const scoresIn = (found) => Object.fromEntries(Object.entries(found ?? {})
-    .filter(([chapter, score]) => /^\d\d_\w+$/.test(chapter) && /^[0-6]$/.test(score))
-    .map(([chapter, score]) => [chapter, Number(score)]));
-
-  let own = null; // the scores, in a browser that refuses to store anything
-  function known() {
-    try {
-      return own ?? scoresIn(JSON.parse(localStorage.getItem(STORE)));
-    } catch {
-      return {}; // nothing may be read, or it is no JSON
+  /* Numbers by name, as this browser keeps them under a key; all that is no such name
+     or number is ignored. */
+  function memory(key, names, numbers) {
+    let own = null; // in a browser that refuses to store anything
+    const sane = (found) => Object.fromEntries(Object.entries(found ?? {})
+      .filter(([name, number]) => names.test(name) && numbers.test(number))
+      .map(([name, number]) => [name, Number(number)]));
+    function read() {
+      try {
+        return own ?? sane(JSON.parse(localStorage.getItem(key)));
+      } catch {
+        return {}; // nothing may be read, or it is no JSON
+      }
     }
+    function write(found) {
+      try {
+        localStorage.setItem(key, JSON.stringify(found));
+      } catch {
+        own = found;
+      }
+      show();
+    }
+    return { sane, read, write };
   }
 
-  function store(scores) {
-    try {
-      localStorage.setItem(STORE, JSON.stringify(scores));
-    } catch {
-      own = scores;
-    }
-    show();
-  }
+  const scores = memory("recognize-digits-checks", /^\d\d_\w+$/, /^[0-6]$/);
+  // By chapter and cell: the number of the option, or the one that was typed.
+  const guesses = memory("recognize-digits-guesses",
+    /^\d\d_\w+\/[\w-]+$/, /^\d{1,3}(\.\d+)?$/);
 
   /* The better score of each chapter stays. */
   function add(more) {
-    const scores = known();
+    const found = scores.read();
     for (const [chapter, score] of Object.entries(more)) {
-      scores[chapter] = Math.max(score, scores[chapter] ?? 0);
+      found[chapter] = Math.max(score, found[chapter] ?? 0);
     }
-    store(scores);
+    scores.write(found);
   }
 
   /* Behind each chapter in the contents, and in words where there is room for them. */
   const sum = make("p");
   function show() {
-    const scores = known(), all = Object.values(scores);
+    const found = scores.read(), all = Object.values(found);
     document.querySelectorAll(".check-mark").forEach((mark) => mark.remove());
     for (const link of document.querySelectorAll(".bd-links a")) {
-      const score = scores[chapterOf(link.href)];
+      const score = found[chapterOf(link.href)];
       if (score !== undefined) {
         link.append(make("span.check-mark",
           make("span", { "aria-hidden": true }, `${score}/${QUESTIONS}`),
@@ -72,21 +81,23 @@
       (asking ? sure : row).querySelector("button").focus();
     };
     async function copy() {
-      const link = here + LINK + new URLSearchParams(known());
+      const link = here + LINK + new URLSearchParams(scores.read());
       const copied = navigator.clipboard?.writeText(link) ?? Promise.reject();
       line.textContent = await copied.then(
         () => "Copied. Open it in another browser: it adds these scores there.",
         () => `Open this in another browser: it adds these scores there. ${link}`);
     }
     function forget() {
-      store({});
+      scores.write({});
+      guesses.write({});
+      anew.forEach((ask) => ask());
       ask(false);
       line.textContent = "Forgotten.";
     }
     function take() {
       if (!location.hash.startsWith(LINK)) return;
       const link = new URLSearchParams(location.hash.slice(LINK.length));
-      const found = scoresIn(Object.fromEntries(link));
+      const found = scores.sane(Object.fromEntries(link));
       history.replaceState(null, "", here);
       add(found);
       line.textContent = `Scores in the link: ${Object.keys(found).length}.`;
@@ -94,12 +105,12 @@
       fold.scrollIntoView();
     }
     const row = make("div.lab-row", button("Copy link with scores", copy),
-      button("Forget my scores", () => ask(true)));
+      button("Forget my scores and guesses", () => ask(true)));
     const sure = make("div.lab-row", { hidden: true },
-      make("strong", "Forget the scores of all chapters, for good?"),
+      make("strong", "Forget what all chapters have, for good?"),
       button("Keep them", () => ask(false)), button("Forget them", forget));
-    const kept = make("p", "Scores are kept in this browser only; nothing is sent "
-      + "anywhere. To take them to another browser, copy a link.");
+    const kept = make("p", "Scores and guesses are kept in this browser only; nothing "
+      + "is sent anywhere. To take the scores to another browser, copy a link.");
     const fold = make("details.check-progress", make("summary", "Your progress"),
       make("div.lab", sum, kept, row, sure, line));
     addEventListener("hashchange", take);
@@ -112,50 +123,66 @@
   const said = (text) =>
     text.split("`").map((part, i) => (i % 2 ? make("code", part) : part));
 
-  /* Four parts of each question: what is asked, where one answers, the answer given
-     (undefined while there is none), and what is to be said of it. */
+  /* Where one answers, by one of some texts or by a number; and a function that gives
+     the answer, undefined while there is none. */
+  function choice(name, texts) {
+    const labels = texts.map((text, value) => make("label",
+      make("input", { type: "radio", name, value }), make("span", text)));
+    return [labels, () =>
+      labels.find((label) => label.querySelector(":checked"))?.control.value];
+  }
+
+  function number(text, bounds) {
+    let typed;
+    const field = lab.field(text, { ...bounds, value: "" }, (n) => { typed = n; });
+    return [field, () =>
+      (field.querySelector("[aria-invalid=true]") ? undefined : typed)];
+  }
+
+  /* A question with its button. `act` gets the answer, and the line to speak of it. */
+  function form(asked, fields, given, does, act) {
+    const verdict = make("div.check-verdict", { role: "status", tabindex: -1 });
+    function onsubmit(event) {
+      event.preventDefault();
+      if (given() === undefined) verdict.replaceChildren("Give an answer first.");
+      else act(given(), verdict);
+    }
+    const row = make("div.lab-row", make("button", does));
+    return make("form.check-form", { onsubmit },
+      make("fieldset", make("legend", asked), fields, row), verdict);
+  }
+
+  // ---- the check
+
+  /* Four parts of each question: what is asked, where one answers, the answer given,
+     and what is to be said of it. */
   function chosen({ question, options, right }, name) {
-    const labels = options.map(([text], i) => make("label",
-      make("input", { type: "radio", name, value: i }),
-      make("span", make("strong", `${"abcd"[i]}. `), said(text))));
-    const given = () =>
-      labels.find((label) => label.control.checked)?.control.value;
-    return [question, labels, given, (i) => [Number(i) === right, options[i][1]]];
+    const texts = options.map(([text], i) =>
+      [make("strong", `${"abcd"[i]}. `), ...said(text)]);
+    return [question, ...choice(name, texts), (i) =>
+      [Number(i) === right, options[i][1]]];
   }
 
   function computed({ tolerance, variants }, turn) {
     const { question, answer, shown, why } = variants[turn % variants.length];
     const whole = variants.every((variant) => Number.isInteger(variant.answer));
     const min = variants.some((variant) => variant.answer < 0) ? -999 : 0;
-    let typed;
-    const field = lab.field("Your answer", { min, max: 999, whole, value: "" },
-      (number) => { typed = number; });
-    const given = () =>
-      (field.querySelector("[aria-invalid=true]") ? undefined : typed);
-    return [question, [field], given, (number) =>
-      [Math.abs(number - answer) <= tolerance + 1e-9, `${shown}. ${why}`]];
+    return [question, ...number("Your answer", { min, max: 999, whole }), (given) =>
+      [Math.abs(given - answer) <= tolerance + 1e-9, `${shown}. ${why}`]];
   }
 
   /* A question in its place. It may be answered again, but the first answer counts. */
   function place(data, number, turn, link, count) {
     const [question, fields, given, judge] =
       data.variants ? computed(data, turn) : chosen(data, `question-${number}`);
-    const verdict = make("div.check-verdict", { role: "status" });
-    function onsubmit(event) {
-      event.preventDefault();
-      if (given() === undefined) {
-        verdict.replaceChildren("Give an answer first.");
-        return;
-      }
-      const [right, why] = judge(given());
+    const asked = [make("strong", `${number + 1}. `), ...said(question)];
+    return form(asked, fields, given, "Check", (answer, verdict) => {
+      const [right, why] = judge(answer);
       verdict.replaceChildren(make("strong", right ? "✓ Right. " : "✗ Not right. "),
         ...said(why), ...(right ? [] : [" Read again: ", link.cloneNode(true), "."]));
       verdict.dataset.right = right;
       count(number, right);
-    }
-    return make("form", { onsubmit }, make("fieldset",
-      make("legend", make("strong", `${number + 1}. `), said(question)), fields,
-      make("div.lab-row", make("button", "Check"))), verdict);
+    });
   }
 
   function check(chapter, questions, section) {
@@ -187,14 +214,62 @@
       make("div.lab.check", forms, score, again));
   }
 
+  // ---- predictions
+
+  const anew = []; // what asks for each prediction again
+
+  /* A prediction, in the place of its text. The guess stays, and beside it comes the
+     result, which the text has in a fold: “**b.** …”, or “**81.1 %:** …”. */
+  function predict(place, chapter) {
+    const copy = (nodes) => [...nodes].map((node) => node.cloneNode(true));
+    const [asked, ...options] = [...place.querySelectorAll(":scope > p, li > p")]
+      .map((line) => [...line.childNodes]);
+    const [first, ...why] = place.querySelector("details > p").childNodes;
+    const result = first.textContent.slice(0, -1);
+    const unit = options.length ? "" : result.replace(/^[\d.,]+/, "");
+    const key = `${chapter}/${place.dataset.before}`;
+
+    function ask() {
+      const answer = options.length ? choice(key, options.map(copy))
+        : number(`Your guess${unit && `, in${unit}`}`, { min: 0, max: 999 });
+      const box = form(copy(asked), ...answer, "Commit", (given, line) => {
+        guesses.write({ ...guesses.read(), [key]: Number(given) });
+        settle(given, line);
+        line.focus();
+      });
+      function settle(given, line) {
+        const guess = options.length ? "abcd"[given] : given + unit;
+        const right = options.length ? guess === result : "open";
+        const said = right === true ? `✓ You said ${guess}, and so it is: `
+          : `${right ? "" : "✗ "}You said ${guess}; it is ${result}: `;
+        line.replaceChildren(make("strong", said), ...copy(why));
+        line.dataset.right = right;
+        box.firstChild.disabled = true;
+      }
+      place.replaceChildren(box);
+      const kept = guesses.read()[key];
+      if (kept === undefined || (options.length && !options[kept])) return;
+      for (const input of box.querySelectorAll("input")) {
+        if (options.length) input.checked = Number(input.value) === kept;
+        else input.value = kept;
+      }
+      settle(kept, box.lastChild);
+    }
+    anew.push(ask);
+    ask();
+  }
+
   async function begin() {
     show();
     const chapter = chapterOf(here), id = chapter ? "check-yourself" : "progress";
     const place = document.getElementById(id);
     if (!place) return;
-    const [questions] = await Promise.all([chapter && lab.load(`questions/${chapter}`),
-      lab.style("lab"), lab.style("check")]);
-    if (chapter) check(chapter, questions, place);
+    const styles = Promise.all([lab.style("lab"), lab.style("check")]);
+    const questions = chapter && lab.load(`questions/${chapter}`);
+    styles.then(() => document.querySelectorAll(".predict").forEach(
+      (question) => predict(question, chapter))).catch(console.error);
+    const [asked] = await Promise.all([questions, styles]);
+    if (chapter) check(chapter, asked, place);
     const { fold, take } = progress();
     place.append(fold);
     take();

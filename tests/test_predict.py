@@ -1,0 +1,225 @@
+"""What readers predict within a chapter: what happens to it in the built book.
+
+Where they stand, and that one answer is right, is tested in test_questions.py.
+"""
+
+import json
+
+import pytest
+from test_check import REFUSE
+from test_engines import firefox, wait, webkit  # noqa: F401
+from test_labs import violations
+from test_questions import SOURCES
+
+from tools import questions
+
+NAME, OTHER = "02_softmax_regression", "01_digits"
+FOUND = {path.stem: questions.read(path)[1] for path in SOURCES}
+STORE = "recognize-digits-guesses"
+KEPT = f"localStorage.getItem('{STORE}')"
+FOCUSED = "(element) => element === document.activeElement"
+
+
+def place(page, number):
+    return page.locator(".predict").nth(number)
+
+
+def commit(page, number, option, act="click"):
+    radio = place(page, number).get_by_role("radio").nth(option)
+    getattr(radio, act)()
+    getattr(place(page, number).get_by_role("button", name="Commit"), act)()
+
+
+def verdict(page, number):
+    return place(page, number).get_by_role("status").inner_text()
+
+
+def words(name, number, option):
+    """Say what stands beside a guess."""
+    p = FOUND[name][number]
+    guess = "abcd"[option]
+    end = ", and so it is" if guess == p.answer else f"; it is {p.answer}"
+    mark = "✓" if guess == p.answer else "✗"
+    return f"{mark} You said {guess}{end}: {p.why}".replace("`", "")
+
+
+def kept(page):
+    return json.loads(page.evaluate(KEPT) or "null")
+
+
+def test_a_guess_stays_beside_what_happens_until_it_is_forgotten(visit):
+    page = visit()
+    right = "abcd".index(FOUND[NAME][1].answer)
+    # The result stands below, whether one answers or not.
+    assert page.get_by_text("of validation right").first.is_visible()
+    for number, option in (0, 0), (1, right):
+        assert verdict(page, number) == ""
+        commit(page, number, option)
+    page.reload()
+    page.wait_for_selector(".check form")
+    for number, option in (0, 0), (1, right):
+        assert verdict(page, number) == words(NAME, number, option)
+        radios = place(page, number).get_by_role("radio")
+        for i in range(radios.count()):
+            assert radios.nth(i).is_disabled()
+            assert radios.nth(i).is_checked() == (i == option)
+        assert place(page, number).get_by_role("button").count() == 0
+    cells = [p.before for p in FOUND[NAME]]
+    assert kept(page) == {f"{NAME}/{cells[0]}": 0, f"{NAME}/{cells[1]}": right}
+    assert page.evaluate("localStorage.getItem('recognize-digits-checks')") is None
+    page.locator("summary", has_text="Your progress").click()
+    page.get_by_role("button", name="Forget my scores and guesses").click()
+    page.get_by_role("button", name="Forget them").click()
+    for _ in range(2):
+        assert kept(page) == {} and verdict(page, 0) == ""
+        assert place(page, 0).get_by_role("radio", checked=True).count() == 0
+        assert place(page, 0).get_by_role("button", name="Commit").is_enabled()
+        page.reload()
+        page.wait_for_selector(".check form")
+    commit(page, 0, 2)
+    assert verdict(page, 0) == words(NAME, 0, 2)
+
+
+def test_a_number_by_keys_and_what_is_none(visit):
+    page, [p, _] = visit(OTHER), FOUND[OTHER]
+    field = place(page, 0).get_by_role("textbox", name="Your guess, in %")
+    field.focus()
+    page.keyboard.press("Enter")
+    assert verdict(page, 0) == "Give an answer first."
+    page.keyboard.type("many")
+    page.keyboard.press("Enter")
+    assert verdict(page, 0) == "Give an answer first." and kept(page) is None
+    assert "Enter a number" in place(page, 0).get_by_role("alert").inner_text()
+    field.fill("")
+    page.keyboard.type("60,5")
+    page.keyboard.press("Enter")
+    said = f"You said 60.5 %; it is {p.answer}: {p.why}"
+    assert verdict(page, 0) == said
+    # Keys go on from what was said.
+    assert place(page, 0).get_by_role("status").evaluate(FOCUSED)
+    page.keyboard.press("Tab")
+    assert page.evaluate(
+        """!!(document.querySelector(".predict").compareDocumentPosition(
+            document.activeElement) & Node.DOCUMENT_POSITION_FOLLOWING)"""
+    )
+    page.reload()
+    page.wait_for_selector(".check form")
+    assert verdict(page, 0) == said and field.input_value() == "60.5"
+
+
+def test_options_by_keys(visit):
+    page = visit()
+    place(page, 0).get_by_role("radio").first.focus()
+    for key in "Space", "ArrowDown", "Tab", "Enter":
+        assert verdict(page, 0) == ""
+        page.keyboard.press(key)
+    assert verdict(page, 0) == words(NAME, 0, 1)
+    assert place(page, 0).get_by_role("status").evaluate(FOCUSED)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_every_prediction_is_open_to_everyone(visit, phone, name):
+    """Wide and narrow, light and dark, before and after; by mouse and by touch."""
+    wide, small = visit(name), visit(name, page=phone())
+    small.evaluate("document.documentElement.dataset.theme = 'dark'")
+    for page, act in (wide, "click"), (small, "tap"):
+        assert page.locator(".predict").count() == len(FOUND[name])
+        for number, p in enumerate(FOUND[name]):
+            asked = place(page, number).locator("legend").inner_text()
+            assert asked == f"Predict. {p.question}".replace("`", "")
+            assert violations(page, ".predict") == []
+            if p.options:
+                commit(page, number, number, act)
+                assert verdict(page, number) == words(name, number, number)
+            else:
+                place(page, number).get_by_role("textbox").fill("7")
+                place(page, number).get_by_role("button").press("Enter")
+        assert violations(page, ".predict") == []
+        width = page.viewport_size["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+HEIGHTS = "(all) => all.map((one) => one.getBoundingClientRect().height)"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_form_is_as_high_as_the_text_that_it_replaces(visit, browser, book, width):
+    """So that nothing moves when it comes."""
+    with browser.new_context(java_script_enabled=False) as context:
+        plain = context.new_page()
+        for name in FOUND:
+            page = visit(name)
+            for one in page, plain:
+                one.set_viewport_size({"width": width, "height": 800})
+            plain.goto((book / f"notebooks/{name}.html").as_uri())
+            both = [
+                one.locator(".predict").evaluate_all(HEIGHTS) for one in (page, plain)
+            ]
+            for form, text in zip(*both, strict=True):
+                assert abs(form - text) < 8, (name, both)
+
+
+CORRUPT = ["{", "7", '{"x": 1}', f'{{"{NAME}/538ecc03": 7}}',
+           f'{{"{NAME}/538ecc03": "b"}}', f'{{"{NAME}/538ecc03": null}}']  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CORRUPT)
+def test_what_is_no_guess_is_ignored(visit, page, text):
+    keep = f"localStorage.setItem({json.dumps(STORE)}, {json.dumps(text)})"
+    page.add_init_script(f"if (!sessionStorage.once) {keep}; sessionStorage.once = 1;")
+    visit()
+    assert verdict(page, 0) == ""
+    commit(page, 0, 1)
+    page.reload()
+    page.wait_for_selector(".check form")
+    assert verdict(page, 0) == words(NAME, 0, 1)
+    assert kept(page) == {f"{NAME}/538ecc03": 1}
+
+
+def test_a_browser_that_refuses_to_store_still_says_what_happens(visit, page):
+    refuse = REFUSE.replace("STORE", json.dumps(STORE))
+    page.add_init_script(f"({refuse})(['getItem', 'setItem'])")
+    visit()
+    for number in 0, 1:
+        commit(page, number, 0)
+        assert verdict(page, number) == words(NAME, number, 0)
+
+
+def test_without_scripts_the_text_is_there_and_the_result_in_a_fold(book, browser):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto((book / f"notebooks/{NAME}.html").as_uri())
+        for number, p in enumerate(FOUND[NAME]):
+            text = place(page, number).inner_text()
+            assert f"Predict. {p.question}" in text and p.why not in text
+            assert all(option in text for option in p.options)
+            place(page, number).locator("summary").click()
+            assert f"{p.answer}. {p.why}" in place(page, number).inner_text()
+
+
+def test_predictions_need_no_questions(visit, page, book):
+    """They are made of what stands in the page."""
+    page.route("**/questions/*.js", lambda route: route.abort())
+    page.goto((book / f"notebooks/{NAME}.html").as_uri())
+    page.wait_for_selector(".predict form")
+    commit(page, 0, 0)
+    assert verdict(page, 0) == words(NAME, 0, 0)
+
+
+USE = """const place = document.querySelectorAll(".predict")[0];
+place.querySelectorAll("input")[arguments[0]].click();
+place.querySelector("button").click();
+return place.querySelector("[role=status]").innerText;"""
+SAID = "return document.querySelector('.predict [role=status]').innerText"
+
+
+@pytest.mark.parametrize("engine", ["firefox", "webkit"])
+def test_in_other_engines(request, book, engine):
+    driver = request.getfixturevalue(engine)
+    driver.get((book / f"notebooks/{NAME}.html").as_uri())
+    wait(driver, "return document.querySelectorAll('.predict form').length === 2")
+    assert driver.execute_script(USE, 0) == words(NAME, 0, 0)
+    driver.refresh()
+    wait(driver, "return document.querySelectorAll('.predict form').length === 2")
+    assert driver.execute_script(SAID) == words(NAME, 0, 0)
+    driver.execute_script("localStorage.clear()")
