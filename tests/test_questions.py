@@ -292,9 +292,9 @@ DAMAGE = {
                 "    - wrong: About 80 of 100.\n      why: x\n",
                 "prediction 2: each option needs “right” or “wrong”: no more"),
     "none right": ("right: About 98", "wrong: About 98", "2: .* 0 of them right"),
-    "much": ("  options:\n    - wrong: About 80 of 100.\n    - right: About 98 of 100.\n"
-             "    - wrong: About 91 of 100.\n", "  answer: much\n",
-             "prediction 2: “answer” must be a number"),
+    "much": ("  options:\n    - wrong: About 80 of 100.\n"
+             "    - right: About 98 of 100.\n    - wrong: About 91 of 100.\n",
+             "  answer: much\n", "prediction 2: “answer” must be a number"),
     "no number": ("why: 97.9 %", "answer: x\n  why: 97.9 %", "2: .* use for “options”"),
 }  # fmt: skip
 
