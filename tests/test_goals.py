@@ -228,6 +228,7 @@ def add_own(page):
     canvas = page.get_by_label("Drawing pad")
     canvas.evaluate("(pad) => pad.scrollIntoView({ block: 'center' })")
     Pad(page).draw(ONE)
+    choose(page, "It is a", "1")
     press(page, "Add to the training digits")
 
 

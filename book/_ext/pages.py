@@ -42,6 +42,8 @@ NEEDED_BY = {
 }
 # A file of its own, until a page is mended.
 OPTIONS = "documentation_options"
+# All that the first of these sheets does is to import the second, by one more journey.
+IMPORTS = "styles/theme.css", "basic.css"
 # The light or dark theme is chosen before anything is painted.
 THEME = """
 let { mode, theme } = { mode: "auto", theme: "auto" };
@@ -94,6 +96,8 @@ def drop_what_is_unused(page, static):
             # In order, after the page is read.
             tag.set("defer", "")
             tag.attrib.pop("async", None)
+    sheet = first(page, f"link[href*='{IMPORTS[0]}']")
+    sheet.set("href", sheet.get("href").replace(*IMPORTS))
     first(page, "script[data-cfasync]").text = THEME
     # The scripts' options are few. After a style sheet, they would hold up the page.
     file = first(page, f"script[src*={OPTIONS}]")

@@ -119,7 +119,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       take([...clipboardData.files].find(({ type }) => type.startsWith("image/"))));
 
     async function answer(last) {
-      const asked = pad.question(framed.checked);
+      const asked = pad.question(framed.checked), whole = !pad.drawing;
       let said = {}, text = BLANK;
       if (asked && !arrived) {
         line.say("The models are on their way: draw meanwhile.", 0);
@@ -136,7 +136,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       }
       const { levels, probabilities } = said;
       seen = levels;
-      read = { ...said, own: !(last.key || last.opening || pad.drawing) };
+      read = { ...said, own: whole && !last.key && !last.opening };
       context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
       preview.setAttribute("aria-label", words(levels));
       show(probabilities);
@@ -233,7 +233,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       tour: [
         ["Draw a digit, with the mouse, a finger or the keys.", () => own() && seen],
         ["Press “Another hard one” until the three answers differ.",
-          () => !read.own && differ() && seen],
+          () => hard !== OPENING && !read.own && differ()],
         ["Unfold “All ten probabilities”.", () => more.open],
         ["Clear the pad, draw a small digit in a corner, and untick “centre and scale”.",
           () => !framed.checked && read.own],
