@@ -30,8 +30,13 @@ def commit(page, number, option, act="click"):
     getattr(place(page, number).get_by_role("button", name="Commit"), act)()
 
 
+def plain(text):
+    """Undo what the book makes of an apostrophe."""
+    return text.replace("’", "'")
+
+
 def verdict(page, number):
-    return place(page, number).get_by_role("status").inner_text()
+    return plain(place(page, number).get_by_role("status").inner_text())
 
 
 def words(name, number, option):
@@ -125,7 +130,7 @@ def test_every_prediction_is_open_to_everyone(visit, phone, name):
     for page, act in (wide, "click"), (small, "tap"):
         assert page.locator(".predict").count() == len(FOUND[name])
         for number, p in enumerate(FOUND[name]):
-            asked = place(page, number).locator("legend").inner_text()
+            asked = plain(place(page, number).locator("legend").inner_text())
             assert asked == f"Predict. {p.question}".replace("`", "")
             assert violations(page, ".predict") == []
             if p.options:
@@ -190,11 +195,12 @@ def test_without_scripts_the_text_is_there_and_the_result_in_a_fold(book, browse
         page = context.new_page()
         page.goto((book / f"notebooks/{NAME}.html").as_uri())
         for number, p in enumerate(FOUND[NAME]):
-            text = place(page, number).inner_text()
+            text = plain(place(page, number).inner_text())
             assert f"Predict. {p.question}" in text and p.why not in text
             assert all(option in text for option in p.options)
             place(page, number).locator("summary").click()
-            assert f"{p.answer}. {p.why}" in place(page, number).inner_text()
+            text = plain(place(page, number).inner_text())
+            assert f"{p.answer}. {p.why}" in text
 
 
 def test_predictions_need_no_questions(visit, page, book):
@@ -218,8 +224,8 @@ def test_in_other_engines(request, book, engine):
     driver = request.getfixturevalue(engine)
     driver.get((book / f"notebooks/{NAME}.html").as_uri())
     wait(driver, "return document.querySelectorAll('.predict form').length === 2")
-    assert driver.execute_script(USE, 0) == words(NAME, 0, 0)
+    assert plain(driver.execute_script(USE, 0)) == words(NAME, 0, 0)
     driver.refresh()
     wait(driver, "return document.querySelectorAll('.predict form').length === 2")
-    assert driver.execute_script(SAID) == words(NAME, 0, 0)
+    assert plain(driver.execute_script(SAID)) == words(NAME, 0, 0)
     driver.execute_script("localStorage.clear()")
