@@ -39,6 +39,13 @@ def verdict(page, number):
     return plain(place(page, number).get_by_role("status").inner_text())
 
 
+def come_again(page):
+    """Reload a page; a browser under load may lose what was stored just before."""
+    page.wait_for_timeout(300)
+    page.reload()
+    page.wait_for_selector(".check form")
+
+
 def words(name, number, option):
     """Say what stands beside a guess."""
     p = FOUND[name][number]
@@ -60,8 +67,7 @@ def test_a_guess_stays_beside_what_happens_until_it_is_forgotten(visit):
     for number, option in (0, 0), (1, right):
         assert verdict(page, number) == ""
         commit(page, number, option)
-    page.reload()
-    page.wait_for_selector(".check form")
+    come_again(page)
     for number, option in (0, 0), (1, right):
         assert verdict(page, number) == words(NAME, number, option)
         radios = place(page, number).get_by_role("radio")
@@ -79,8 +85,7 @@ def test_a_guess_stays_beside_what_happens_until_it_is_forgotten(visit):
         assert kept(page) == {} and verdict(page, 0) == ""
         assert place(page, 0).get_by_role("radio", checked=True).count() == 0
         assert place(page, 0).get_by_role("button", name="Commit").is_enabled()
-        page.reload()
-        page.wait_for_selector(".check form")
+        come_again(page)
     commit(page, 0, 2)
     assert verdict(page, 0) == words(NAME, 0, 2)
 
@@ -107,8 +112,7 @@ def test_a_number_by_keys_and_what_is_none(visit):
         """!!(document.querySelector(".predict").compareDocumentPosition(
             document.activeElement) & Node.DOCUMENT_POSITION_FOLLOWING)"""
     )
-    page.reload()
-    page.wait_for_selector(".check form")
+    come_again(page)
     assert verdict(page, 0) == said and field.input_value() == "60.5"
 
 
@@ -175,8 +179,7 @@ def test_what_is_no_guess_is_ignored(visit, page, text):
     visit()
     assert verdict(page, 0) == ""
     commit(page, 0, 1)
-    page.reload()
-    page.wait_for_selector(".check form")
+    come_again(page)
     assert verdict(page, 0) == words(NAME, 0, 1)
     assert kept(page) == {f"{NAME}/538ecc03": 1}
 
