@@ -159,11 +159,8 @@ def train(args: argparse.Namespace) -> int:
     mnist = ranks.first(prepare)
     out, start = sys.stderr if args.json else sys.stdout, time.perf_counter()
     log, steps = CostLogger(out), -(-len(mnist.train) // args.batch_size)
-    total, hidden = (
-        args.epochs * steps,
-        True if ranks.rank else None,
-    )  # None: if no terminal
-    with tqdm(total=total, unit="batch", disable=hidden) as bar:
+    hidden = True if ranks.rank else None  # None: where there is no terminal
+    with tqdm(total=args.epochs * steps, unit="batch", disable=hidden) as bar:
 
         def progress(event: EndIteration | EndEpoch) -> None:
             if isinstance(event, EndIteration):
