@@ -5,6 +5,7 @@ complete: it loads only the scripts and styles that it uses, its icons and the s
 its pictures stand in the page, and assistive technology can read all of it.
 """
 
+import json
 import re
 from functools import cache
 from html import escape
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 FORMULAS = LatexToMathML(annotation=True, fancy_error=False)
 ICONS = "theme/pydata_sphinx_theme/static/scripts/fontawesome.js"
 
-# What the theme puts on every page, and the selector of what on the page uses it. The
+# The scripts that the theme puts on every page, and the selector of what uses them. The
 # empty selector matches nothing: thebe comes from another host, fontawesome.js weighs
 # 1.5 MB, and search.html has the search's own scripts.
 NEEDED_BY = {
@@ -42,8 +43,8 @@ NEEDED_BY = {
 }
 # A file of its own, until a page is mended.
 OPTIONS = "documentation_options"
-# All that the first of these sheets does is to import the second, by one more journey.
-IMPORTS = "styles/theme.css", "basic.css"
+# All that the first of these sheets does is to import the second.
+IMPORTS = "_static/styles/theme.css", "_static/basic.css"
 # The light or dark theme is chosen before anything is painted.
 THEME = """
 let { mode, theme } = { mode: "auto", theme: "auto" };
@@ -54,6 +55,15 @@ try {
 const dark = matchMedia("(prefers-color-scheme: dark)").matches;
 if (mode === "auto") theme = dark ? "dark" : "light";
 Object.assign(document.documentElement.dataset, { mode, theme });
+"""
+# What a page can do without until it is read and its first scripts have run.
+LATER = """
+addEventListener("DOMContentLoaded", () => {
+  for (const src of %s) {
+    const script = document.createElement("script");
+    document.head.append(Object.assign(script, { src, async: false }));
+  }
+});
 """
 
 
@@ -82,22 +92,20 @@ def draw_icons(page):
 
 
 def drop_what_is_unused(page, static):
-    """Keep the scripts and styles that this page uses, and let the text come first."""
+    """Keep the scripts that this page uses, and let the text come first."""
     unused = "|".join(
         words
         for words, selector in NEEDED_BY.items()
         if not (selector and page.cssselect(selector))
     )
-    for tag in page.cssselect("script, link[rel=stylesheet], link[rel=preload]"):
-        source = tag.get("src") or tag.get("href") or f"{tag.get('type')} {tag.text}"
+    for tag in page.cssselect("script, link[rel=preload]"):
+        source = tag.get("src") or f"{tag.get('type')} {tag.text}"
         if re.search(unused, source) or tag.get("rel") == "preload":
             tag.drop_tree()
         elif tag.get("src"):
             # In order, after the page is read.
             tag.set("defer", "")
             tag.attrib.pop("async", None)
-    sheet = first(page, f"link[href*='{IMPORTS[0]}']")
-    sheet.set("href", sheet.get("href").replace(*IMPORTS))
     first(page, "script[data-cfasync]").text = THEME
     # The scripts' options are few. After a style sheet, they would hold up the page.
     file = first(page, f"script[src*={OPTIONS}]")
@@ -108,6 +116,17 @@ def drop_what_is_unused(page, static):
     inline = E.script("\n".join([options, *map(text, later)]))
     first(page, "link[rel=stylesheet]").addprevious(inline)
     for tag in [file, *later, *page.cssselect("meta[name=viewport]")[1:]]:
+        tag.drop_tree()
+
+
+def take_sheets(page, static):
+    """Put one stylesheet in the place of all: a page waits for each of them."""
+    one, *others = page.cssselect("link[rel=stylesheet]")
+    folder, _, _ = one.get("href").partition("_static/")
+    names = (tag.get("href")[len(folder) :].partition("?")[0] for tag in (one, *others))
+    sheet = stylesheets.join(static, tuple(name.replace(*IMPORTS) for name in names))
+    one.set("href", f"{folder}_static/{sheet.name}")
+    for tag in others:
         tag.drop_tree()
 
 
@@ -133,6 +152,12 @@ def bring_lab(page, labs):
         earliest.addprevious(E.script(src=f"{folder}{part}.js", defer=""))
     for part in ("lab", name):
         page.head.append(E.link(rel="stylesheet", href=f"{folder}{part}.css"))
+    # The reader came for the figure: menus and search can wait until it is there.
+    others = page.cssselect("script[defer]:not([src*=labs]):not([src*=course])")
+    sources = [tag.get("src") for tag in others]
+    for tag in others:
+        tag.drop_tree()
+    page.head.append(E.script(LATER % json.dumps(sources)))
 
 
 def show_alone(page, path):
@@ -235,6 +260,7 @@ def finish(app, error):
             source = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", source)
             page = html.document_fromstring(source)
             drop_what_is_unused(page, static)
+            take_sheets(page, static)
             bring_lab(page, static / "labs")
             draw_icons(page)
             if path.parts[-2:] == ("book", "index.html"):
@@ -331,6 +357,7 @@ def setup(app):
     app.connect("builder-inited", want_files)
     # Its own descriptions stop in the middle of a word or a formula.
     sphinxext.opengraph.get_description = describe
-    app.connect("build-finished", finish)
+    # Last: the theme writes its colours of code then, too.
+    app.connect("build-finished", finish, priority=900)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,17 +4,41 @@ The theme styles whatever a site may want, in 400 kB that are read before a page
 shown; a phone on a slow network waits three seconds for them.
 """
 
+import os
 import re
+from functools import cache
+from hashlib import sha256
 from itertools import pairwise
 
 import tinycss2
 from tinycss2.ast import AtRule, QualifiedRule
 
 
+@cache
+def join(static, names):
+    """Write some sheets of a built book as one, named by its contents; give its path.
+
+    They are named as from the folder of the book, and it stands in that of the `static`
+    files.
+    """
+
+    def move(address):
+        return f"url({os.path.relpath(sheet.parent / address[2], static)})"
+
+    whole = ""
+    for sheet in map(static.parent.joinpath, names):
+        # Addresses are relative to their sheet; data:… and #… are none.
+        address = r"""url\((["']?)([^"'):#]+)\1\)"""
+        whole += re.sub(address, move, sheet.read_text("utf-8")) + "\n"
+    path = static / f"book-{sha256(whole.encode()).hexdigest()[:8]}.css"
+    path.write_text(whole, "utf-8")
+    return path
+
+
 def shrink(static):
-    """Rewrite each stylesheet of a built book's static folder."""
+    """Rewrite the stylesheets that the pages of a built book load."""
     occurs = classes(static.parent)
-    for path in static.rglob("*.css"):
+    for path in (*static.glob("book-*.css"), *static.glob("labs/*.css")):
         path.write_text(written(path.read_text("utf-8"), occurs), "utf-8")
 
 
