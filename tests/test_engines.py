@@ -30,6 +30,9 @@ PAGE = f"""<!doctype html><html lang="en"><head><title>A lab</title>
 FRAME = """<!doctype html><html lang="en"><head><title>A screen</title></head>
 <body style="margin: 0"><iframe title="A lab" src="NAME.html" height="860"
 style="border: 0"></iframe></body>"""
+IN_SIGHT = """const { top, bottom } =
+  document.querySelector(".lab-tour").getBoundingClientRect();
+return top >= 0 && bottom <= innerHeight;"""
 # A button by its words, anything else by its selector.
 FIND = """const target = [...document.querySelectorAll(".lab button")]
   .find(({ textContent }) => textContent === arguments[0])
@@ -61,7 +64,31 @@ USES = {
     "convolution": (FORTH, None, "Output 2 of", "Step back", [" "], "Output 1 of"),
     "pooling": (FORTH, None, "Window 2 of", "Step back", [" "], "Window 1 of"),
 }
+# A tour by keys, and a goal: on what one presses them, and what the lab then says.
+WALKS = {
+    "draw": [
+        (PAD, ONE, "2 of 5: "),
+        ("Another hard one", [" "], "3 of 5: "),
+        (".lab-draw ~ details > summary", [Keys.ENTER], "4 of 5: "),
+        (PAD, [Keys.ESCAPE, " ", *9 * [RIGHT], " "], "Goal reached: "),
+    ],
+    "lenet": [
+        (PAD, ONE, "2 of 7: "),
+        (".lab-lenet-flow figure:nth-child(2) canvas", [RIGHT], "3 of 7: "),
+        (".lab-lenet-zoom canvas", [Keys.DOWN], "4 of 7: "),
+        (PAD, [Keys.ESCAPE, " ", *9 * [RIGHT], " "], "Goal reached: "),
+    ],
+    "perceptron": [
+        ("One step", [" "], "2 of 6: "),
+        ("One epoch", [" "], "3 of 6: "),
+        ("Keep this curve", [" "], "4 of 6: "),
+    ],
+}
 ANY = (".lab button", None, "", ".lab button", [" "], "")
+
+
+BUILT = "return !!document.querySelector('[data-lab] > section.lab')"
+SAYS = "return document.querySelector('.lab').innerText.includes(arguments[0])"
 
 
 def start(browser, options, service):
@@ -175,28 +202,55 @@ def type_into(driver, what, keys):
         ActionChains(driver, duration=50).send_keys(key).perform()
 
 
+@pytest.fixture
+def framed(request, tmp_path):
+    """Open a lab in an engine, in a frame."""
+
+    def framed(engine, name):
+        driver = request.getfixturevalue(engine)
+        (tmp_path / f"{name}.html").write_text(PAGE.replace("NAME", name), "utf-8")
+        (tmp_path / "frame.html").write_text(FRAME.replace("NAME", name), "utf-8")
+        driver.set_window_size(1350, 900)
+        click_margin(driver)
+        driver.get((tmp_path / "frame.html").as_uri())
+        return driver
+
+    return framed
+
+
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("engine", ["firefox", "webkit"])
-def test_lab(request, tmp_path, engine, name):
-    driver = request.getfixturevalue(engine)
-    (tmp_path / f"{name}.html").write_text(PAGE.replace("NAME", name), "utf-8")
-    (tmp_path / "frame.html").write_text(FRAME.replace("NAME", name), "utf-8")
-    driver.set_window_size(1350, 900)
-    click_margin(driver)
-    driver.get((tmp_path / "frame.html").as_uri())
+def test_lab(framed, engine, name):
+    driver = framed(engine, name)
     drawn, place, answer, pressed, keys, next_answer = USES.get(name, ANY)
-    says = "return document.querySelector('.lab').innerText.includes(arguments[0])"
     for width, use in (1280, stroke), (390, type_into):
         resize(driver, width)
-        wait(driver, "return !!document.querySelector('[data-lab] > section.lab')")
+        wait(driver, BUILT)
         assert driver.execute_script(SPILLED) == []
         if place is None:
             click_margin(driver)
         if use is stroke:
             stroke(driver, drawn, place)
-            wait(driver, says, answer)
+            wait(driver, SAYS, answer)
         else:
             type_into(driver, pressed, keys)
-            wait(driver, says, next_answer)
+            wait(driver, SAYS, next_answer)
         assert driver.execute_script(SPILLED) == []
+    assert driver.execute_script("return window.failed ?? []") == []
+
+
+@pytest.mark.parametrize("name", WALKS)
+@pytest.mark.parametrize("engine", ["firefox", "webkit"])
+def test_tour_and_goal_by_keys_on_a_phone(framed, engine, name):
+    driver = framed(engine, name)
+    resize(driver, 390)
+    wait(driver, BUILT)
+    click_margin(driver)
+    for what, keys, answer in [("Take a tour", [" "], "1 of "), *WALKS[name]]:
+        type_into(driver, what, keys)
+        wait(driver, SAYS, answer)
+        assert driver.execute_script(IN_SIGHT)
+        assert driver.execute_script(SPILLED) == []
+    type_into(driver, "End the tour", [" "])
+    wait(driver, "return document.activeElement.textContent === 'Take a tour'")
     assert driver.execute_script("return window.failed ?? []") == []
