@@ -6,8 +6,8 @@ Where they stand, and that one answer is right, is tested in test_questions.py.
 import json
 
 import pytest
-from test_check import REFUSE
-from test_engines import firefox, wait, webkit  # noqa: F401
+from test_check import REFUSE, by_keys
+from test_engines import firefox, type_into, wait, webkit  # noqa: F401
 from test_labs import violations
 from test_questions import SOURCES
 
@@ -215,10 +215,6 @@ def test_predictions_need_no_questions(visit, page, book):
     assert verdict(page, 0) == words(NAME, 0, 0)
 
 
-USE = """const place = document.querySelectorAll(".predict")[0];
-place.querySelectorAll("input")[arguments[0]].click();
-place.querySelector("button").click();
-return place.querySelector("[role=status]").innerText;"""
 SAID = "return document.querySelector('.predict [role=status]').innerText"
 
 
@@ -227,7 +223,8 @@ def test_in_other_engines(request, book, engine):
     driver = request.getfixturevalue(engine)
     driver.get((book / f"notebooks/{NAME}.html").as_uri())
     wait(driver, "return document.querySelectorAll('.predict form').length === 2")
-    assert plain(driver.execute_script(USE, 0)) == words(NAME, 0, 0)
+    type_into(driver, ".predict [type=radio]", by_keys(0))
+    assert plain(driver.execute_script(SAID)) == words(NAME, 0, 0)
     driver.refresh()
     wait(driver, "return document.querySelectorAll('.predict form').length === 2")
     assert plain(driver.execute_script(SAID)) == words(NAME, 0, 0)
