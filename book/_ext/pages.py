@@ -65,6 +65,19 @@ addEventListener("DOMContentLoaded", () => {
   }
 });
 """
+# Where a guess is remembered, the text shows the result, as the form will that
+# labs/check.js makes of it: so nothing moves then.
+GUESSES = """
+try {
+  const guesses = JSON.parse(localStorage.getItem("recognize-digits-guesses"));
+  const told = Object.keys(guesses)
+    .map((key) => `[data-before="${key.split("/")[1]}"] > details`);
+  const style = document.createElement("style");
+  style.textContent = `ul ~ :is(${told}) > summary { display: none; }
+    :is(${told})::details-content { content-visibility: visible; }`;
+  document.head.append(style);
+} catch { /* There is none. */ }
+"""
 
 
 @cache
@@ -106,7 +119,8 @@ def drop_what_is_unused(page, static):
             # In order, after the page is read.
             tag.set("defer", "")
             tag.attrib.pop("async", None)
-    first(page, "script[data-cfasync]").text = THEME
+    early = THEME + GUESSES if page.cssselect(".predict") else THEME
+    first(page, "script[data-cfasync]").text = early
     # The scripts' options are few. After a style sheet, they would hold up the page.
     file = first(page, f"script[src*={OPTIONS}]")
     later = [
