@@ -309,6 +309,21 @@ def test_without_scripts_the_text_is_there(book, browser):
         assert FOUND[NAME][0].options[0][1] in fold.inner_text()
 
 
+def test_on_paper_stands_the_text_with_the_answers(visit):
+    page = visit()
+    answer(page, 0)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")  # as printing does
+    section = page.locator("#check-yourself")
+    assert not section.locator(":is(form, .check-progress):visible").count()
+    for q in FOUND[NAME]:
+        asked, why = q.question, q.options and q.options[q.right][1]
+        if q.variants:
+            asked, why = q.variants[0].question, q.variants[0].why
+        for part in asked, why:
+            assert part.replace("`", "") in section.inner_text().replace("’", "'")
+
+
 def test_the_text_stays_when_the_questions_cannot_be_loaded(visit, page, book):
     page.route("**/questions/*.js", lambda route: route.abort())
     page.goto((book / f"notebooks/{NAME}.html").as_uri())

@@ -168,6 +168,38 @@ def test_a_form_is_as_high_as_the_text_that_it_replaces(visit, browser, book, wi
                 assert abs(form - text) < 8, (name, both)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_place_of_a_remembered_result_is_kept(visit, page, book, width):
+    """By the text, which shows its own until the form comes."""
+    guesses = {f"{name}/{p.before}": 0 for name in FOUND for p in FOUND[name]}
+    keep = json.dumps([STORE, json.dumps(guesses)])
+    page.add_init_script(f"localStorage.setItem(...{keep})")
+    page.set_viewport_size({"width": width, "height": 800})
+    for name in OTHER, NAME:
+        forms = visit(name).locator(".predict").evaluate_all(HEIGHTS)
+        assert page.locator(".predict .check-verdict:not(:empty)").count() == len(forms)
+        page.route("**/check.js*", lambda route: route.abort())
+        page.goto((book / f"notebooks/{name}.html").as_uri())
+        texts = page.locator(".predict").evaluate_all(HEIGHTS)
+        page.unroute("**/check.js*")
+        for form, text in zip(forms, texts, strict=True):
+            assert abs(form - text) < 27, (name, forms, texts)  # a line
+
+
+def test_on_paper_stands_the_text_with_the_results(visit):
+    page = visit()
+    commit(page, 0, 0)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")  # as printing does
+    assert not page.locator("form:visible, input:visible").count()
+    for number, p in enumerate(FOUND[NAME]):
+        text = plain(place(page, number).inner_text())
+        assert all(part in text for part in (p.question, *p.options))
+        assert f"{p.answer}. {p.why}" in text
+    page.emulate_media(media="screen")
+    assert verdict(page, 0) == words(NAME, 0, 0)
+
+
 CORRUPT = ["{", "7", '{"x": 1}', f'{{"{NAME}/538ecc03": 7}}',
            f'{{"{NAME}/538ecc03": "b"}}', f'{{"{NAME}/538ecc03": null}}']  # fmt: skip
 

@@ -1,10 +1,10 @@
 /* The check at the end of a chapter, what is predicted within it, and the scores and
    guesses that this browser remembers.
 
-   The notebook has all of it as plain text. Where scripts run, it is answered in the
-   page. The check's texts are in labs/questions/, from book/questions; a prediction is
-   made of the text in its place. Scores leave the browser only in a link that the
-   reader copies, guesses never. */
+   The notebook has all of it as plain text, which stays for paper. Where scripts run, it
+   is answered in the page. The check's texts are in labs/questions/, from
+   book/questions; a prediction is made of the text in its place. Scores leave the
+   browser only in a link that the reader copies, guesses never. */
 "use strict";
 
 {
@@ -210,15 +210,14 @@
         place(data, number, turn, links[number], count)));
     }
     ask();
-    section.replaceChildren(section.querySelector("h2"),
-      make("div.lab.check", forms, score, again));
+    section.append(make("div.lab.check", forms, score, again));
   }
 
   // ---- predictions
 
   const anew = []; // what asks for each prediction again
 
-  /* A prediction, in the place of its text. The guess stays, and beside it comes the
+  /* A prediction, where its text is. The guess stays, and beside it comes the
      result, which the text has in a fold: “**b.** …”, or “**81.1 %:** …”. */
   function predict(place, chapter) {
     const copy = (nodes) => [...nodes].map((node) => node.cloneNode(true));
@@ -246,7 +245,8 @@
         line.dataset.right = right;
         box.firstChild.disabled = true;
       }
-      place.replaceChildren(box);
+      place.querySelector("form")?.remove();
+      place.append(box);
       const kept = guesses.read()[key];
       if (kept === undefined || (options.length && !options[kept])) return;
       for (const input of box.querySelectorAll("input")) {
