@@ -46,6 +46,8 @@
   const guesses = memory("recognize-digits-guesses",
     /^\d\d_\w+\/[\w-]+$/, /^\d{1,3}(\.\d+)?$/);
 
+  const anew = []; // what asks all again, once it is forgotten
+
   /* The better score of each chapter stays. */
   function add(more) {
     const found = scores.read();
@@ -76,6 +78,7 @@
   function progress() {
     const line = make("p", { role: "status" });
     const ask = (asking) => {
+      line.textContent = "";
       row.hidden = asking;
       sure.hidden = !asking;
       (asking ? sure : row).querySelector("button").focus();
@@ -107,7 +110,7 @@
     const row = make("div.lab-row", button("Copy link with scores", copy),
       button("Forget my scores and guesses", () => ask(true)));
     const sure = make("div.lab-row", { hidden: true },
-      make("strong", "Forget what all chapters have, for good?"),
+      make("strong", "Forget the scores and guesses of all chapters?"),
       button("Keep them", () => ask(false)), button("Forget them", forget));
     const kept = make("p", "Scores and guesses are kept in this browser only; nothing "
       + "is sent anywhere. To take the scores to another browser, copy a link.");
@@ -155,26 +158,28 @@
   // ---- the check
 
   /* Four parts of each question: what is asked, where one answers, the answer given,
-     and what is to be said of it. */
-  function chosen({ question, options, right }, name) {
-    const texts = options.map(([text], i) =>
+     and what is to be said of it. The next turn has another order, or other numbers. */
+  const START = Math.floor(100 * Math.random());
+  function chosen({ question, options, right }, name, turn) {
+    const order = options.map((_, i) => options[(i + turn) % options.length]);
+    const texts = order.map(([text], i) =>
       [make("strong", `${"abcd"[i]}. `), ...said(text)]);
     return [question, ...choice(name, texts), (i) =>
-      [Number(i) === right, options[i][1]]];
+      [order[i] === options[right], order[i][1]]];
   }
 
   function computed({ tolerance, variants }, turn) {
-    const { question, answer, shown, why } = variants[turn % variants.length];
+    const { question, answer, shown, why } = variants[(START + turn) % variants.length];
     const whole = variants.every((variant) => Number.isInteger(variant.answer));
     const min = variants.some((variant) => variant.answer < 0) ? -999 : 0;
     return [question, ...number("Your answer", { min, max: 999, whole }), (given) =>
-      [Math.abs(given - answer) <= tolerance + 1e-9, `${shown}. ${why}`]];
+      [Math.abs(given - answer) <= tolerance + 1e-9, `It is ${shown}. ${why}`]];
   }
 
   /* A question in its place. It may be answered again, but the first answer counts. */
   function place(data, number, turn, link, count) {
     const [question, fields, given, judge] =
-      data.variants ? computed(data, turn) : chosen(data, `question-${number}`);
+      data.variants ? computed(data, turn) : chosen(data, `question-${number}`, turn);
     const asked = [make("strong", `${number + 1}. `), ...said(question)];
     return form(asked, fields, given, "Check", (answer, verdict) => {
       const [right, why] = judge(answer);
@@ -188,34 +193,37 @@
   function check(chapter, questions, section) {
     const links = [...section.querySelectorAll("details a")], forms = make("div");
     const score = make("p.check-score", { role: "status" });
-    const again = button("Try again, with other numbers", () => {
+    const again = button("Try again", () => {
       ask();
       forms.querySelector("input").focus();
     });
-    let turn = Math.floor(100 * Math.random()), first;
+    let turn = -1, first;
     function count(number, right) {
       first[number] ??= right;
-      if (Object.keys(first).length < questions.length) return;
+      const more = questions.length - Object.keys(first).length;
       const sum = first.filter(Boolean).length;
-      score.textContent = `${sum} of ${questions.length} right on the first try.`;
+      score.textContent = more ? `${more} more to answer.`
+        : `${sum} of ${questions.length} right on the first try.`;
+      if (more) return;
       again.hidden = false;
       add({ [chapter]: sum });
     }
     function ask() {
       first = [];
       turn += 1;
-      score.textContent = "";
+      const best = scores.read()[chapter];
+      score.textContent = best === undefined ? ""
+        : `Your best: ${best} of ${questions.length}.`;
       again.hidden = true;
       forms.replaceChildren(...questions.map((data, number) =>
         place(data, number, turn, links[number], count)));
     }
+    anew.push(ask);
     ask();
     section.append(make("div.lab.check", forms, score, again));
   }
 
   // ---- predictions
-
-  const anew = []; // what asks for each prediction again
 
   /* A prediction, where its text is. The guess stays, and beside it comes the
      result, which the text has in a fold: “**b.** …”, or “**81.1 %:** …”. */
