@@ -14,16 +14,18 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
   const BOX = 20, FRAME = 28, CENTRE = 14, FINE = 4, THIN = 1.9, THICK = 4.2;
   const WINDOW = 30, SMALLEST = 3, FAINTEST = 15, ACROSS = 16, DOWN = 40;
 
-  const NO_DIGIT = "shows no digit: write one with a darker pen and let it fill more of the picture.";
+  const NO_DIGIT = "shows no digit: write one with a darker pen and let it fill more "
+    + "of the picture.";
   const MORE_DIGITS = "shows more than one digit: leave one, or cut the picture.";
 
-  /* framing_steps, from grey levels on (0 black … 255 white, at most 400 pixels a side):
-     the frame as `image`, and what was seen at each step. */
+  /* framing_steps, from grey levels on (0 black … 255 white, at most 400 pixels a
+     side): the frame as `image`, and what was seen at each step. */
   function frame(grey, width, height) {
     picture.refuseSmall(width, height);
     const ink = inkOf(grey, height, width);
     const marks = above(ink, max(FAINTEST, grain(ink)));
-    const strokes = strokesOf(ink, withoutLines(ink, marks, height, width), height, width);
+    const unruled = withoutLines(ink, marks, height, width);
+    const strokes = strokesOf(ink, unruled, height, width);
     const digit = digitOf(ink, strokes, height, width);
     return { ink, marks, strokes, digit, image: frameOf(ink, digit, height, width) };
   }
@@ -42,10 +44,12 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
   const largest = (values) => values.reduce((a, b) => max(a, b), 0);
   const total = (values) => values.reduce((a, b) => a + b, 0);
 
-  /* How often each number occurs, from 0 to 1023; only where `marks` are set, if given. */
+  /* How often each number occurs, from 0 to 1023; if given, only where `marks` are. */
   function counted(values, marks) {
     const counts = new Float64Array(1024);
-    for (let i = 0; i < values.length; i++) if (!marks || marks[i]) counts[values[i]]++;
+    for (let i = 0; i < values.length; i++) {
+      if (!marks || marks[i]) counts[values[i]]++;
+    }
     return counts;
   }
 
@@ -58,8 +62,9 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
 
   /* _otsu, of grey levels that were counted. */
   function otsu(counts) {
-    const all = total(counts), moment = (power) => total(counts.map((count, value) => count * value ** power));
-    const sum = moment(1);
+    const moment = (power) =>
+      total(counts.map((count, value) => count * value ** power));
+    const all = total(counts), sum = moment(1);
     let level = 0, most = 0, gap = 0;
     for (let value = 0, low = 0, lowSum = 0; value < 255; value++) {
       low += counts[value];
@@ -80,19 +85,19 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
     const radius = max(1, floor((WINDOW * max(height, width) + 100) / 200));
     const beyond = cutTightly(grey, height, width) ? largest(grey) : undefined;
     const paper = closing(grey, height, width, radius, beyond);
-    // Light multiplies, so contrast is relative; but a dark desk has no paper to divide.
+    // Light multiplies: contrast is relative. But a dark desk has no paper to divide.
     const least = floor(median(counted(paper)) / 2) + 1;
-    const ink = new Uint8Array(grey.length);
-    for (let i = 0; i < ink.length; i++) ink[i] = 255 * (paper[i] - grey[i]) / max(paper[i], least);
-    return ink;
+    return paper.map((level, i) => 255 * (level - grey[i]) / max(level, least));
   }
 
   /* _light_on_dark: whether bright detail stands out, or dark detail. */
   function lightOnDark(grey, height, width) {
+    const voters = [[16, "edge", 2], [2, "edge", 2], [2, "symmetric", 1]];
     let votes = 0;
-    for (const [part, mode, weight] of [[16, "edge", 2], [2, "edge", 2], [2, "symmetric", 1]]) {
-      if (abs(votes) > 1 && weight === 1) break; // the last one cannot outvote the others
-      const radius = floor(floor(max(height, width) / part) / 2), area = (2 * radius + 1) ** 2;
+    for (const [part, mode, weight] of voters) {
+      if (abs(votes) > 1 && weight === 1) break; // it cannot outvote the others
+      const radius = floor(max(height, width) / (2 * part));
+      const area = (2 * radius + 1) ** 2;
       const windows = sums(grey, height, width, radius, mode);
       let sum = 0, size = 1;
       for (let i = 0; i < grey.length; i++) {
@@ -113,8 +118,9 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
     if (width > 1) for (let y = height - 2; y > 0; y--) rim.push(grey[y * width]);
     const reach = 2 * floor(side / 50), step = 3 + floor(side / 100), { length } = rim;
     const around = [...rim.slice(length - reach), ...rim, ...rim.slice(0, reach)];
-    const smooth = closing(Uint8Array.from(around), 1, around.length, reach / 2).subarray(reach, reach + length);
-    const steepest = largest(smooth.map((level, x) => abs(level - smooth.at(x - step))));
+    const smooth = closing(Uint8Array.from(around), 1, around.length, reach / 2)
+      .subarray(reach, reach + length);
+    const steepest = largest(smooth.map((edge, x) => abs(edge - smooth.at(x - step))));
     const { gap } = otsu(counted(grey));
     return gap > 0 && 2 * steepest > gap;
   }
@@ -125,7 +131,8 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
     const away = new Float64Array(1024);
     counts.forEach((count, value) => { away[abs(value - middle)] += count; });
     const level = middle + floor(20 * median(away) / 3), dark = otsu(counts);
-    const twoClasses = dark.explained > 0.9 || dark.gap * dark.explained > 45; // which grain has not
+    // Grain has not two classes.
+    const twoClasses = dark.explained > 0.9 || dark.gap * dark.explained > 45;
     return level > dark.level && twoClasses ? floor(dark.level / 2) : level;
   }
 
@@ -134,7 +141,8 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
   /* _without_lines: ruled lines taken away. A step down is `width` pixels on and one to
      the right 1; upright lines are level ones with the two exchanged. */
   function withoutLines(ink, marks, height, width) {
-    const level = lines(marks, height, width, width, 1), upright = lines(marks, width, height, 1, width);
+    const level = lines(marks, height, width, width, 1);
+    const upright = lines(marks, width, height, 1, width);
     const rest = marks.map((marked, i) => marked & ~level.found[i] & ~upright.found[i]);
     const once = ruled(ink, marks, level, rest, height, width, width, 1);
     return ruled(ink, once, upright, rest, width, height, 1, width);
@@ -147,7 +155,8 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
       const atEnd = 20 * x < width || 20 * x >= 19 * width;
       for (let y = 0, next = 0; y < height; y++) {
         if (!marks[y * down + x * right]) continue;
-        for (let near = max(next, y - slack); near <= min(height - 1, y + slack); near++) {
+        const last = min(height - 1, y + slack);
+        for (let near = max(next, y - slack); near <= last; near++) {
           if (atEnd) ends.push(rows.length);
           rows.push(near);
           columns.push(x);
@@ -157,17 +166,21 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
     }
     const found = new Uint8Array(marks.length);
     let most = 0;
-    const inner = new Uint32Array(height + 2 * width), outer = new Uint32Array(height + 2 * width);
+    const [inner, outer] = [0, 1].map(() => new Uint32Array(height + 2 * width));
     for (let slope = -24; slope <= 24; slope++) {
-      const line = (i) => rows[i] - floor(slope * (2 * columns[i] - width) / 400) + width;
+      const line = (i) =>
+        rows[i] - floor(slope * (2 * columns[i] - width) / 400) + width;
       inner.fill(0);
       outer.fill(0);
       for (const i of ends) outer[line(i)]++;
-      if (25 * largest(outer) <= width) continue; // most drawings reach no end, and are done
+      if (25 * largest(outer) <= width) continue; // most drawings reach no end
       for (let i = 0; i < rows.length; i++) inner[line(i)]++;
-      const long = inner.map((count, at) => 10 * count > 6 * width && 25 * outer[at] > width);
+      const long = inner.map((count, at) =>
+        10 * count > 6 * width && 25 * outer[at] > width);
       most = max(most, total(long.map((on, at) => on && !long[at - 1])));
-      for (let i = 0; i < rows.length; i++) if (long[line(i)]) found[rows[i] * down + columns[i] * right] = 1;
+      for (let i = 0; i < rows.length; i++) {
+        if (long[line(i)]) found[rows[i] * down + columns[i] * right] = 1;
+      }
     }
     for (let i = 0; i < found.length; i++) found[i] &= marks[i];
     return { found, most };
@@ -212,10 +225,12 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
       if (!x || !y || x === width - 1 || y === height - 1) contact[label]++;
     });
     const rim = height > 1 && width > 1 ? 2 * (height + width) - 4 : side;
-    const mean = ({ mass, area }) => mass / area, size = ({ tall, broad }) => max(tall, broad);
+    const mean = ({ mass, area }) => mass / area;
+    const size = ({ tall, broad }) => max(tall, broad);
     const touching = found.filter((_, label) => label && contact[label]);
     const darkest = largest(touching.map(mean));
-    const inner = found.filter((piece, label) => label && !contact[label] && 10 * mean(piece) > 3 * darkest);
+    const inner = found.filter((piece, label) =>
+      label && !contact[label] && 10 * mean(piece) > 3 * darkest);
     const inside = largest(inner.map(size)), outside = largest(touching.map(size));
     let most = Infinity; // how much of the rim a piece may touch
     if (100 * inside > SMALLEST * side && 4 * inside > outside) most = 0;
@@ -232,7 +247,8 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
     const { labels, found } = pieces(strokes, ink, height, width);
     if (found.length === 1) throw new Error(NO_DIGIT);
     // Flat marks are what is left of a line or a shadow, for every digit has height.
-    const weights = found.map(({ mass, tall, broad }) => mass * min(1, tall / max(broad, 1)));
+    const weights = found.map(({ mass, tall, broad }) =>
+      mass * min(1, tall / max(broad, 1)));
     const best = found[weights.indexOf(largest(weights))];
     const heavy = found.map(({ mass }) => 100 * mass > 3 * best.mass);
     const chosen = found.map((piece) => piece === best);
@@ -240,21 +256,22 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
     for (let grows = true; grows;) {
       digit = strokes.map((_, i) => chosen[labels[i]]);
       ({ size } = extent(digit, height, width));
-      if (chosen.every((inside, label) => inside || !heavy[label])) break; // nothing else is left
-      const [down, across] = [DOWN, ACROSS].map((part) => floor((part * size + 50) / 100));
+      const others = heavy.some((isHeavy, label) => isHeavy && !chosen[label]);
+      if (!others) break;
+      const [down, across] = [DOWN, ACROSS].map((part) =>
+        floor((part * size + 50) / 100));
       grows = false;
       spread(digit, height, width, down, across).forEach((near, i) => {
-        if (near && heavy[labels[i]] && !chosen[labels[i]]) grows = chosen[labels[i]] = true;
+        const label = labels[i];
+        if (near && heavy[label] && !chosen[label]) grows = chosen[label] = true;
       });
     }
     const whole = total(found.map(({ mass }, label) => (chosen[label] ? mass : 0)));
-    if (100 * size < SMALLEST * max(height, width) || size < 4 || 5 * best.mass < whole) {
-      throw new Error(NO_DIGIT);
-    }
-    if (found.some(({ mass, tall }, label) =>
-      heavy[label] && !chosen[label] && 5 * mass > best.mass && 5 * tall > 2 * best.tall)) {
-      throw new Error(MORE_DIGITS);
-    }
+    const small = size < 4 || 100 * size < SMALLEST * max(height, width);
+    if (small || 5 * best.mass < whole) throw new Error(NO_DIGIT);
+    const another = found.some(({ mass, tall }, label) => heavy[label] && !chosen[label]
+      && 5 * mass > best.mass && 5 * tall > 2 * best.tall);
+    if (another) throw new Error(MORE_DIGITS);
     return digit;
   }
 
@@ -264,7 +281,7 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
   function frameOf(ink, digit, height, width) {
     const level = max(1, median(counted(ink, digit), 75));
     const near = spread(digit, height, width, 1, 1);
-    const clean = ink.map((value, i) => near[i] && min(255, floor(255 * value / level)));
+    const clean = ink.map((value, i) => near[i] && min(255, 255 * value / level));
     let fine = fit({ values: clean, height, width }, digit);
     // A thin pen would leave grey threads, a thick brush blobs: MNIST has neither.
     for (let turn = 0; turn < 2; turn++) {
@@ -280,22 +297,24 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
       const x = i % fine.width, y = (i - x) / fine.width;
       small[floor(y / FINE) * broad + floor(x / FINE)] += value;
     });
-    const row = (i) => floor(i / broad), column = (i) => i % broad, brightest = largest(small);
+    const row = (i) => floor(i / broad), column = (i) => i % broad;
     const [top, left] = [[row, tall], [column, broad]].map(([place, size]) => {
       const moment = small.reduce((sum, value, i) => sum + place(i) * value, 0);
       return min(max(floor(CENTRE - moment / total(small) + 0.5), 0), FRAME - size);
     });
-    const image = new Uint8Array(FRAME * FRAME);
+    const image = new Uint8Array(FRAME * FRAME), brightest = largest(small);
     small.forEach((value, i) => {
-      image[(top + row(i)) * FRAME + left + column(i)] = (510 * value + brightest) / (2 * brightest);
+      const at = (top + row(i)) * FRAME + left + column(i);
+      image[at] = (510 * value + brightest) / (2 * brightest);
     });
     return image;
   }
 
   /* The mean width of the strokes: twice their area by the length of their outline. */
   function strokeWidth({ values, height, width }) {
-    const half = largest(values) / 2; // the thinnest pen's threads are pale after shrinking
-    const drawn = (y, x) => x >= 0 && x < width && values[y * width + x] > half; // undefined is not
+    const half = largest(values) / 2; // the thinnest pen's threads are pale by now
+    // Above and below, what is undefined is not drawn.
+    const drawn = (y, x) => x >= 0 && x < width && values[y * width + x] > half;
     let area = 0, edge = 0;
     for (let y = 0; y <= height; y++) {
       for (let x = 0; x <= width; x++) {
@@ -314,18 +333,22 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
     const half = coverRows(values, height, width, left, right, broad);
     const sums = coverRows(half, broad, height, top, bottom, tall);
     const area = (bottom - top) * (right - left);
-    return { values: Uint8Array.from(sums, (sum) => (2 * sum + area) / (2 * area)), height: tall, width: broad };
+    const scaled = Uint8Array.from(sums, (sum) => (2 * sum + area) / (2 * area));
+    return { values: scaled, height: tall, width: broad };
   }
 
-  /* Sums of what `count` new pixels cover of the old ones between `from` and `to`, which
-     are `count` units long each; the result lies on its side. */
+  /* Sums of what `count` new pixels cover of the old ones between `from` and `to`,
+     which are `count` units long each; the result lies on its side. */
   function coverRows(values, height, width, from, to, count) {
     const old = to - from, turned = new Float64Array(count * height);
     for (let x = 0; x < count; x++) {
       const first = floor(x * old / count), last = ceil((x + 1) * old / count);
       for (let near = first; near < last; near++) {
-        const units = min((x + 1) * old, (near + 1) * count) - max(x * old, near * count);
-        for (let y = 0; y < height; y++) turned[x * height + y] += units * values[y * width + from + near];
+        const end = min((x + 1) * old, (near + 1) * count);
+        const units = end - max(x * old, near * count);
+        for (let y = 0; y < height; y++) {
+          turned[x * height + y] += units * values[y * width + from + near];
+        }
       }
     }
     return turned;

@@ -5,10 +5,11 @@
 lab.define("image", [], function image() {
   const { abs, ceil, floor, max, min } = Math;
 
-  /* The sums of square windows. Beyond its ends a row goes on at its last value, "edge",
-     or at its mirror image, "symmetric". */
+  /* The sums of square windows. Beyond its ends a row goes on at its last value,
+     "edge", or at its mirror image, "symmetric". */
   function sums(values, height, width, radius, mode) {
-    return sumRows(sumRows(values, height, width, radius, mode), width, height, radius, mode);
+    const rows = sumRows(values, height, width, radius, mode);
+    return sumRows(rows, width, height, radius, mode);
   }
 
   /* The same along each row. The result lies on its side, here and below, so that doing
@@ -37,7 +38,8 @@ lab.define("image", [], function image() {
      either end, with their last value or the one given. The largest of 2 n numbers is
      the larger of two that each are the largest of n: what is seen doubles. */
   function spreadRows(values, height, width, radius, margin = radius, beyond = -1) {
-    const block = 2 * radius + 1, length = width + 2 * margin, count = length - 2 * radius;
+    const block = 2 * radius + 1;
+    const length = width + 2 * margin, count = length - 2 * radius;
     const long = new Uint8Array(length), turned = new Uint8Array(height * count);
     for (let y = 0; y < height; y++) {
       const row = values.subarray(y * width, (y + 1) * width);
@@ -71,8 +73,8 @@ lab.define("image", [], function image() {
     return inverse(spreadRows(paper, width, tall, radius, 0));
   }
 
-  /* Connected pieces, diagonals included, labelled from 1 to count in the order of their
-     first pixels, 0 elsewhere; their sizes, and the ink in them. */
+  /* Connected pieces, diagonals included, labelled from 1 to count in the order of
+     their first pixels, 0 elsewhere; their sizes, and the ink in them. */
   function pieces(marks, ink, height, width) {
     const labels = new Int32Array(marks.length), stack = [];
     const found = [{ area: 0, mass: 0, tall: 0, broad: 0 }];
@@ -88,8 +90,9 @@ lab.define("image", [], function image() {
         mass += ink[i];
         [top, bottom] = [min(top, y), max(bottom, y)];
         [left, right] = [min(left, x), max(right, x)];
+        const from = max(0, x - 1), to = min(width - 1, x + 1);
         for (let v = max(0, y - 1); v <= min(height - 1, y + 1); v++) {
-          for (let near = v * width + max(0, x - 1); near <= v * width + min(width - 1, x + 1); near++) {
+          for (let near = v * width + from; near <= v * width + to; near++) {
             if (!marks[near] || labels[near]) continue;
             labels[near] = label;
             stack.push(near);
@@ -120,13 +123,15 @@ lab.define("image", [], function image() {
   function thicken({ values, height, width }, radius) {
     const reach = ceil(abs(radius)), better = radius > 0 ? max : min;
     const tall = height + 2 * reach, broad = width + 2 * reach;
-    const at = (y, x) => (y >= 0 && y < height && x >= 0 && x < width ? values[y * width + x] : 0);
+    const at = (y, x) =>
+      (y >= 0 && y < height && x >= 0 && x < width ? values[y * width + x] : 0);
     const redrawn = Uint8Array.from({ length: tall * broad }, (_, i) => {
       const x = i % broad - reach, y = floor(i / broad) - reach;
       let best = at(y, x);
       for (let v = -reach; v <= reach; v++) {
         for (let u = -reach; u <= reach; u++) {
-          if (v ** 2 + u ** 2 <= radius ** 2 + 0.5) best = better(best, at(y + v, x + u));
+          const inside = v ** 2 + u ** 2 <= radius ** 2 + 0.5;
+          if (inside) best = better(best, at(y + v, x + u));
         }
       }
       return best;
