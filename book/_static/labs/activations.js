@@ -173,7 +173,7 @@
       { min: -5, max: 5, step: 0.1, value, show: (n) => fixed(n, 1) },
       (n) => { change(n); drawChain(); });
     root.append(
-      make("div.lab-row",
+      lab.row(
         lab.choice("Activation function f", Object.keys(FUNCTIONS), name,
           (key) => { name = key; drawCurves(); drawChain(); }),
         control),
@@ -183,7 +183,7 @@
         " multiplies what comes in by the weight w, which gives its a, and applies f. "
         + "A gradient of 1 comes back from the output; "
         + "each layer multiplies it by w f′(a)."),
-      make("div.lab-row",
+      lab.row(
         slider("Layers", { min: 1, max: 10, step: 1, value: count },
           (n) => { count = n; drawChain(); }),
         tenths("Weight w", weight, (n) => { weight = n; }),

@@ -1,10 +1,11 @@
 /* A convolutional layer, number by number: the window, its products, their sum. */
 "use strict";
 
-lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (root) => {
+lab.define("convolution", ["arithmetic", "windows"], (
+  { fill, outputSize, pad, windowAt, products, conv2d },
+  { digits, show, added, each, bench, table, entry, player },
+) => (root) => {
   const { make, sum } = lab;
-  const { fill, outputSize, pad, windowAt, products, conv2d } = arithmetic;
-  const { digits, show, added, each, bench, table, entry, player } = windows;
 
   // Fig. 4 of the source chapter: rows of a slice are divided by /.
   const read = (text) => text.split(" / ").map((row) => row.split(" ").map(Number));
@@ -167,7 +168,7 @@ lab.define("convolution", ["arithmetic", "windows"], (arithmetic, windows) => (r
   const steps = player(root, step);
   const { fields, work, hints, equation, status, fits } =
     bench(root, "5 × 5, depth 3, as drawn", take);
-  const chosen = make("div.lab-row");
+  const chosen = lab.row();
   const layer = make("div.lab-layer"), outputs = make("div.lab-layer");
   // On a phone these stay in sight, at the bottom, while the tables are scrolled.
   const now = make("div.lab-now", steps.controls, equation);

@@ -82,10 +82,10 @@ const lab = (() => {
   }
 
   /* Let a worker do what takes long, so that the page stays quick. `work` is a function
-     of the parts named; it gives a generator function of a message. Promised is an async
-     function of the message, which gives what the generator returns. A book opened from
-     a disk may not load a worker's file, but may make one from a text. Where there are
-     no workers, the page does the work itself, a slice at a time, between two frames. */
+     of the parts named; it gives a generator function of a message. Promised is an
+     async function of the message, which gives what the generator returns. A book
+     opened from a disk may not load a worker's file, but may make one from a text. No
+     workers: the page does the work itself, a slice at a time, between two frames. */
   async function offload(work, ...names) {
     const waiting = new Map();
     let worker = null, count = 0, own;
@@ -175,6 +175,8 @@ const lab = (() => {
   const heading = (...names) => make("thead",
     make("tr", names.map((name) => make("th", { scope: "col" }, name))));
 
+  const row = (...parts) => make("div.lab-row", ...parts);
+
   function button(text, press, attributes = {}) {
     return make("button", { type: "button", ...attributes, onclick: press }, text);
   }
@@ -224,7 +226,7 @@ const lab = (() => {
     return make("label.lab-control", make("span", text), input, hint);
   }
 
-  /* A labelled list to choose from; an option is a [value, text] pair, or both in one. */
+  /* A labelled list to choose from; an option is [value, text], or both in one. */
   function choice(text, options, value, change) {
     const select = make("select", { onchange: () => change(select.value) },
       options.map((option) => [option].flat()).map(([key, name = key]) =>
@@ -357,9 +359,10 @@ const lab = (() => {
 
     const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
     const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+    const argmax = (numbers) => numbers.indexOf(Math.max(...numbers));
     const clamp = (n, low, high) => Math.min(Math.max(n, low), high);
 
-    return { toInput, logSumExp, softmax, bytes, sum, largest, clamp };
+    return { toInput, logSumExp, softmax, bytes, sum, largest, argmax, clamp };
   }
   define("maths", [], maths);
 
@@ -384,7 +387,7 @@ const lab = (() => {
 
   return {
     folder, define, ask, load, style, offload, pause, still, make,
-    heading, button, slider, move, field, choice, WAYS, arrow, status, animation, plot,
-    tint, fixed, percent, thousands, tensor, isDigit, ...maths(),
+    heading, row, button, slider, move, field, choice, WAYS, arrow, status, animation,
+    plot, tint, fixed, percent, thousands, tensor, isDigit, ...maths(),
   };
 })();

@@ -35,7 +35,7 @@
       fold.append(
         make("p", { id: HELP_ID }, "Draw with mouse, pen or finger, or with the arrow "
           + "keys and the space bar. What you add is one more digit to learn from."),
-        make("div.lab-row", pad.element, make("div", which, make("div.lab-row",
+        lab.row(pad.element, make("div", which, lab.row(
           button("Add to the training digits", take), pad.buttons))),
         line, figure);
     }

@@ -88,7 +88,8 @@ lab.define("pooling", ["arithmetic", "windows"], (arithmetic, windows) => (root)
   return {
     ...steps.state,
     goals: [
-      ["a single output, from all numbers of the input", () => O === 1 && F === x.length],
+      ["a single output, from all numbers of the input",
+        () => O === 1 && F === x.length],
       ["windows that overlap", () => O > 1 && S < F],
       ["a window, not all zeros, whose largest number is also its average", () => O > 0
         && maxPool(x, F, S).flat().some((most, n) =>

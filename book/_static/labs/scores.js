@@ -2,7 +2,7 @@
 "use strict";
 
 {
-  const { make, button, slider, fixed, softmax, logSumExp, clamp } = lab;
+  const { make, button, slider, fixed, softmax, logSumExp, argmax, clamp } = lab;
   const DIGITS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
   const LIMIT = 10; // of a slider
   const tenths = (score) => fixed(score, 1);
@@ -63,7 +63,7 @@
       });
       cost.replaceChildren("Cost C = −log ", make("i", "y"), make("sub", String(label)),
         " = ", make("strong", `${fixed(c, 4)} nats`));
-      const best = y.indexOf(Math.max(...y));
+      const best = argmax(y);
       status.say(`${best} is the most probable digit, ${y[best].toFixed(2)}; `
         + `the label ${label} has probability ${y[label].toFixed(2)}, which costs `
         + `${c.toFixed(2)} nats (guessing blindly: ${Math.log(10).toFixed(2)}).`);
@@ -75,9 +75,9 @@
     }
 
     root.append(
-      make("div.lab-row", Object.entries(PRESETS).map(([name, values]) =>
+      lab.row(Object.entries(PRESETS).map(([name, values]) =>
         button(name, () => setScores(values)))),
-      make("div.lab-row",
+      lab.row(
         lab.choice("Label", [..."0123456789"], "4",
           (digit) => { label = Number(digit); draw(); }),
         // From 0.1 to 10, each notch the same factor.

@@ -7,11 +7,12 @@
   const NUMBER = /^[−-]?\d+([.,]\d+)?$/; // in a field, or where a slider stands
   const IMPORTS = "import torch\nfrom torch.nn import functional as F\n\n";
 
-  const controls = (root) => [...root.querySelectorAll("input:not([type=file]), select")];
+  const controls = (root) =>
+    [...root.querySelectorAll("input:not([type=file]), select")];
   const said = ({ type, checked, value }) => (type === "checkbox" ? checked : value);
 
-  /* Answer each control as a hand would. One after the other, since a change may lay out
-     anew what follows; what a control doesn't offer is left as it is. */
+  /* Answer each control as a hand would. One after the other, since a change may lay
+     out anew what follows; what a control doesn't offer is left as it is. */
   function answer(root, values) {
     values.forEach((value, n) => {
       const control = controls(root)[n];
@@ -49,8 +50,8 @@
 
   const FOR = 5_000; // ms that a message stays
 
-  /* A button that copies what `give` gives to the clipboard, and a line in which it says
-     `done`, or what else there is to do. */
+  /* A button that copies what `give` gives to the clipboard, and a line in which it
+     says `done`, or what else there is to do. */
   function copier(name, give, done, otherwise) {
     const line = make("span", { role: "status" });
     let timer = 0;
@@ -75,7 +76,7 @@
     };
     const folded = make("details.lab-code", { ontoggle: write },
       make("summary", "The same in PyTorch"), text,
-      make("div.lab-row", copier("Copy the code", () => text.textContent,
+      lab.row(copier("Copy the code", () => text.textContent,
         "Copied.", "Select the code, and copy it.")));
     new MutationObserver(write).observe(
       root, { subtree: true, childList: true, characterData: true });
@@ -139,14 +140,14 @@
     const begin = button("Take a tour", () => go(0));
     const skip = button("Skip this step", () => go(at + 1));
     const box = make("div.lab-tour", { hidden: true }, text,
-      make("div.lab-row", skip, button("End the tour", end)));
+      lab.row(skip, button("End the tour", end)));
     return [begin, box];
   }
 
   /* Below the figure `root`: what copies its address, a page of its own, goals, and a
      program. `own` has what the controls don't tell: get() gives it as plain data,
-     set(it) takes it back; goals and a tour, see above; and code(), lines of Python with
-     the figure's numbers and its result. */
+     set(it) takes it back; goals and a tour, see above; and code(), lines of Python
+     with the figure's numbers and its result. */
   function share(place, root, own = {}) {
     const name = place.dataset.lab;
     const now = (page) => address(page.split("#")[0], name,

@@ -17,31 +17,28 @@ lab.define("windows", ["means"], (digits) => {
 
   /* What both labs are made of. `take` takes an input, by its name. */
   function bench(root, figure, take, ...choices) {
-    const parts = { status: lab.status() };
-    for (const [name, kind] of Object.entries({
-      fields: "div.lab-row.lab-sizes", formula: "p.lab-formula", work: "div",
-      hints: "div.lab-hints", equation: "p.lab-equation",
-    })) parts[name] = make(kind);
-    const { fields, formula, work, status } = parts;
+    const fields = make("div.lab-row.lab-sizes"), formula = make("p.lab-formula");
+    const hints = make("div.lab-hints"), equation = make("p.lab-equation");
+    const work = make("div"), status = lab.status();
     const others = Object.keys(digits).map((label) => [label, `a digit ${label}`]);
     const input = lab.choice("input", [["figure", figure], ...others], "figure", take);
     root.append(
-      make("div.lab-row", input, choices,
+      lab.row(input, choices,
         button("Reset all numbers", () => take(input.children[1].value))),
       fields, formula, work, status);
     /* Show how many windows fit; say so when none does. */
-    parts.fits = (symbols, numbers, O, sentence) => {
+    function fits(symbols, numbers, O, sentence) {
       formula.textContent = `O = ⌊${symbols}⌋ + 1 = ⌊${numbers}⌋ + 1 = ${show(O)}`;
       work.hidden = O < 1;
       if (O < 1) status.textContent = `No window fits: ${sentence}`;
       return O >= 1;
-    };
-    return parts;
+    }
+    return { fields, hints, equation, work, status, fits };
   }
 
-  /* A table of numbers, texts or elements, with a frame that `look` lays around some of them
-     (`chars` says how wide the elements are); `ink` are grey levels, 0 to 9, behind it.
-     With `choose`, it is a grid: the arrow keys or a press choose a cell. */
+  /* A table of numbers, texts or elements, with a frame that `look` lays around some of
+     them (`chars` says how wide the elements are); `ink` are grey levels, 0 to 9,
+     behind it. With `choose`, it is a grid: arrow keys or a press choose a cell. */
   function table(caption, contents, { chars, choose, ink, decimals } = {}) {
     const text = (given) => (typeof given === "number" ? show(given, decimals) : given);
     const cells = contents.map((row) => row.map(text).map((content) =>
@@ -77,8 +74,7 @@ lab.define("windows", ["means"], (digits) => {
       }
       each(cells, (cell, r, c) => {
         const seen = r >= top && r < top + size && c >= left && c < left + size;
-        if (seen) cell.setAttribute("aria-current", "true");
-        else cell.removeAttribute("aria-current");
+        cell.ariaCurrent = seen ? "true" : null;
         if (choose) cell.tabIndex = seen ? 0 : -1;
       });
     }
@@ -150,7 +146,7 @@ lab.define("windows", ["means"], (digits) => {
     const note = make("span", "Your system asks for less motion: go step by step.");
     const steps = {
       at: 0, count: 0, go, stop,
-      controls: make("div.lab-row", play, back, forward, first, speed, note),
+      controls: lab.row(play, back, forward, first, speed, note),
       get playing() { return motion.running; },
       pace: (number) => lab.move(speed.children[1], number),
       // What an address tells of it.
