@@ -5,7 +5,7 @@
 lab.define("draw", ["pad", "pixels", "examples"], (
   { HARD, program, pixels, drawingPad }, { paper, image }, { accuracies, digits },
 ) => {
-  const { make, button, percent } = lab;
+  const { make, button, percent, argmax } = lab;
   const BLANK =
     "The pad is blank: draw a digit, and the models read it while you draw.";
   const OPENING = 15; // of the examples: the three models don't agree about it
@@ -31,7 +31,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
 
     /* The ten probabilities of each model; none where nothing is read. */
     function show(read = []) {
-      const best = read.map((shares) => shares.indexOf(Math.max(...shares)));
+      const best = read.map(argmax);
       answers.replaceChildren(...names.map((name, m) => {
         const share = read[m]?.[best[m]];
         return make("div", make("dt", name),
@@ -95,13 +95,13 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     const line = lab.status("lab-draw-line");
     const framed =
       make("input", { type: "checkbox", checked: "", onchange: pad.changed });
-    const upload = make("input", { type: "file", accept: "image/*", hidden: "" });
-    upload.addEventListener("change", () => {
-      take(upload.files[0]);
-      upload.value = ""; // so that the same file can be chosen again
-    });
+    const upload = make("input", { type: "file", accept: "image/*", hidden: "",
+      onchange() {
+        take(upload.files[0]);
+        upload.value = ""; // so that the same file can be chosen again
+      } });
     let seen; // what the models read last
-    let read = {}; // what they said of it, and whether it is the reader's own, and whole
+    let read = {}; // what they said of it; whether it is the reader's own, and whole
     let newest = null; // an earlier file that takes longer must not come after it
     async function take(file) {
       if (!file) return;
@@ -144,8 +144,8 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       if (!pad.drawing) leadInside();
       if (probabilities) {
         text = Object.keys(accuracies).map((name, m) => {
-          const most = Math.max(...probabilities[m]);
-          return `${name} reads ${probabilities[m].indexOf(most)} (${percent(most)})`;
+          const y = probabilities[m], best = argmax(y);
+          return `${name} reads ${best} (${percent(y[best])})`;
         }).join(", ");
         text = said.strange
           ? `This looks like no digit. If it is one, ${text}.`
@@ -198,28 +198,25 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     const more = make("details.lab-draw-more",
       make("summary", "All ten probabilities, keys, a picture of your own"),
       help,
-      make("div.lab-row",
+      lab.row(
         button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }),
         upload, pad.picker, centring),
       table);
     root.append(
       make("div.lab-draw",
         pad.element,
-        make("div.lab-draw-right", answers,
-          make("figure.lab-draw-sees", preview,
-            make("figcaption", "what the models see",
-              inside))),
-        make("div.lab-row", pad.buttons, another)),
+        make("div.lab-draw-right", answers, make("figure.lab-draw-sees", preview,
+          make("figcaption", "what the models see", inside))),
+        lab.row(pad.buttons, another)),
       line, more);
     const state = pad.state(() => seen);
-    // Further down a page, nobody would see it begin; an address may name another digit.
+    // Further down, nobody would see it begin; an address may name another digit.
     const below = root.getBoundingClientRect().top > innerHeight;
     const asked = location.hash.startsWith("#draw=");
     if (lab.still.matches || below || asked) pad.showDigit(String(OPENING), true);
     else write();
     const sure = () => (read.probabilities ?? []).map((y) => Math.max(...y));
-    const differ = () => new Set(read.probabilities?.map((y) =>
-      y.indexOf(Math.max(...y)))).size > 1;
+    const differ = () => new Set(read.probabilities?.map(argmax)).size > 1;
     const own = () => read.own && read.probabilities && !read.strange;
     return {
       ...state,
@@ -235,14 +232,14 @@ lab.define("draw", ["pad", "pixels", "examples"], (
         ["Press “Another hard one” until the three answers differ.",
           () => hard !== OPENING && !read.own && differ()],
         ["Unfold “All ten probabilities”.", () => more.open],
-        ["Clear the pad, draw a small digit in a corner, and untick “centre and scale”.",
-          () => !framed.checked && read.own],
+        ["Clear the pad, draw a small digit in a corner, and "
+          + "untick “centre and scale”.", () => !framed.checked && read.own],
         ["Tick it again: the framing is half of the work.", () => framed.checked],
       ],
-      code: () => (seen ? `${program(seen)}
+      code: () => (!seen ? `# ${BLANK}` : `${program(seen)}
 y = F.linear(to_input(digit).flatten(), w, b).softmax(dim=0)
 print("y =", y)
-print(f"softmax regression reads {y.argmax()} ({100 * y.max():.1f} %)")` : `# ${BLANK}`),
+print(f"softmax regression reads {y.argmax()} ({100 * y.max():.1f} %)")`),
     };
   };
 });

@@ -1,6 +1,4 @@
-/* A pad to draw on with mouse, pen, finger or keys, or to put a picture on.
-
-   const { pixels, drawingPad, readingPad, framer } = await lab.load("pad"); */
+/* A pad to draw on with mouse, pen, finger or keys, or to put a picture on. */
 "use strict";
 
 lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) => {
@@ -48,8 +46,8 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
   }
 
   /* The pad: a list of marks, strokes or pictures, the later ones over the earlier, and
-     a picker of test digits. However often it changes, it is drawn at most once a frame;
-     then an `answer` is awaited, one at a time, and until the last, `busy` is busy. */
+     a picker of test digits. However often it changes, it is drawn once a frame, at
+     most; then an `answer` is awaited, one at a time. Till the last, `busy` is busy. */
   function drawingPad({ described, busy, answer }) {
     const [canvas, context] = paper(SIDE, SIDE, {
       class: "lab-draw-pad", tabindex: 0, role: "application",
@@ -134,8 +132,8 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
       if (pen.down) go(pen.x, pen.y);
     }
 
-    const listeners = {
-      pointerdown(event) {
+    Object.assign(canvas, {
+      onpointerdown(event) {
         // Not by a second finger, nor by a right click.
         if (!event.isPrimary || event.button !== 0) return;
         canvas.setPointerCapture(event.pointerId);
@@ -143,24 +141,24 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
         showPen(false);
         begin(...place(event));
       },
-      pointermove(event) {
+      onpointermove(event) {
         if (!stroke || !canvas.hasPointerCapture(event.pointerId)) return;
         // Browsers report moves once a frame; the places in between make curves smooth.
         const moves = event.getCoalescedEvents?.() ?? [];
         for (const move of moves.length ? moves : [event]) go(...place(move));
       },
-      lostpointercapture() {
+      onlostpointercapture() {
         lift();
         changed();
       },
-      focus: () => showPen(canvas.matches(":focus-visible")),
-      blur() {
+      onfocus: () => showPen(canvas.matches(":focus-visible")),
+      onblur() {
         held.clear();
         lift();
         showPen(false);
       },
-      keyup: ({ key }) => held.delete(key),
-      keydown(event) {
+      onkeyup({ key }) { held.delete(key); },
+      onkeydown(event) {
         const { key, altKey, ctrlKey, metaKey } = event, way = lab.arrow(event);
         if ((ctrlKey || metaKey) && key === "z") undo();
         else if (altKey || ctrlKey || metaKey) return; // the browser's own
@@ -177,10 +175,7 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
         showPen();
         changed();
       },
-    };
-    for (const [name, listen] of Object.entries(listeners)) {
-      canvas.addEventListener(name, listen);
-    }
+    });
 
     function drawPicture(shown) {
       const scale = SIDE / Math.max(shown.width, shown.height);
@@ -237,13 +232,14 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
       return levels.some((level) => level > 0) ? { levels } : null;
     }
 
-    /* What an address tells: the levels that were `read()`, none where the pad is blank;
-       but of a test digit nothing, since the picker names it. */
+    /* What an address tells: the levels that were `read()`, none where the pad is
+       blank; but of a test digit nothing, since the picker names it. */
     const state = (read) => ({
       get: () => (marks.at(-1)?.key ? null : read() ?? []),
       set(levels) {
+        const own = true;
         if (levels?.length === 0) clear();
-        else if (lab.isDigit(levels)) showLevels(Uint8Array.from(levels), { own: true });
+        else if (lab.isDigit(levels)) showLevels(Uint8Array.from(levels), { own });
       },
     });
 
@@ -279,8 +275,8 @@ b = torch.tensor(np.frombuffer(base64.b64decode(layer["bias"]), np.float16)).flo
     return frameOfPad(asked);
   }, "framing");
 
-  /* A pad that is read when the hand rests. `take` gets its 28 x 28 levels, `BLANK` of a
-     blank one; where it shows no digit none, and what is to be said of that. */
+  /* A pad that is read when the hand rests. `take` gets its 28 x 28 levels, `BLANK` of
+     a blank one; where it shows no digit none, and what is to be said of that. */
   async function readingPad({ take, ...settings }) {
     const framed = await framer();
     async function answer() {
