@@ -1,13 +1,12 @@
-/* Why a digit, and not another: their scores' difference, where the last layer is linear.
-
-   const { evidence, rivals } = await lab.load("evidence"); */
+/* Why a digit, and not another: their scores' difference, where the last layer is
+   linear. */
 "use strict";
 
 {
   const { make, sum } = lab;
 
-  /* The score of a minus that of b is a sum: of what a blank page has of it already, and
-     of what each of the layer's inputs adds. */
+  /* The score of a minus that of b is a sum: of what a blank page has of it already,
+     and of what each of the layer's inputs adds. */
   function evidence({ weight, bias }, inputs, blank, a, b) {
     const count = inputs.length;
     const weights = Float64Array.from(inputs, (_, n) =>
@@ -26,8 +25,8 @@
         change();
       });
     return {
-      element: make("div.lab-row",
-        list("Why", "the answer", 0), list("and not", "the runner-up", 1)),
+      element: lab.row(list("Why", "the answer", 0),
+        list("and not", "the runner-up", 1)),
       of(scores) {
         const best = [...scores.keys()].sort((m, n) => scores[n] - scores[m]);
         const a = chosen[0] ?? best.find((n) => n !== chosen[1]);

@@ -7,8 +7,8 @@ lab.define("lenet", [
   "models", "pad", "examples", "windows", "pixels", "evidence",
 ], (models, pads, { digits }, windows, pixels, { evidence: compare, rivals }) => {
   const { make, button, fixed, percent, softmax, tint, toInput } = lab;
-  const { sum, largest, clamp } = lab;
-  const { each, table } = windows, { picture, touchable, INK } = pixels;
+  const { sum, largest, argmax, clamp } = lab;
+  const { each, table } = windows, { INK, picture, digitMap, seen, touchable } = pixels;
   const HELP_ID = "lab-lenet-help", OPENING = "15"; // of the examples: the pad's hard 5
   const THUMB = 24, ZOOM = 216; // pixels of a map: multiples of 24, 12, 8 and 4 cells
   // The digit, then four times what a layer of the model gives: `output` in its list.
@@ -23,14 +23,14 @@ lab.define("lenet", [
     + "arrow keys: you see what it is made of. Blue is below 0, white 0, red above.";
 
   const within = (n, count) => clamp(n | 0, 0, count - 1);
-  const strongest = (numbers) => numbers.map(Math.abs).indexOf(largest(numbers));
+  const strongest = (numbers) => argmax(numbers.map(Math.abs));
   const four = (number) => fixed(number, 4);
   const pooling = (layer) => layer % 2 === 0;
 
   // ---- arithmetic
   /* The digit and the four stages, as { maps, side, values }, and the ten scores. */
   function stagesOf(model, input) {
-    const outputs = model.outputs(input), digit = { maps: 1, side: 28, values: input };
+    const outputs = model.outputs(input), digit = digitMap(input);
     return [...STAGES.map(({ output }) => outputs[output] ?? digit), outputs.at(-1)];
   }
 
@@ -44,8 +44,8 @@ lab.define("lenet", [
   function unit(model, stages, { layer, map, row, column }) {
     const before = stages[layer - 1];
     if (pooling(layer)) {
-      const seen = cut(before, map, 2 * row, 2 * column, 2), most = Math.max(...seen);
-      return { window: seen, winner: seen.indexOf(most), value: Math.max(0, most) };
+      const window = cut(before, map, 2 * row, 2 * column, 2), winner = argmax(window);
+      return { window, winner, value: Math.max(0, window[winner]) };
     }
     const { weight, bias } = model.layers[STAGES[layer].output];
     const slices = Array.from({ length: before.maps }, (_, d) => {
@@ -70,7 +70,7 @@ lab.define("lenet", [
   }
 
   const cellsOf = (cells, map) => cells.subarray(16 * map, 16 * map + 16);
-  /* What each of the last maps' cells, so each map, adds to the score of a against b. */
+  /* What each cell of the last maps, so each map, adds to the score of a against b. */
   function evidence(model, stages, blank, a, b) {
     const { added, ...found } = compare(
       model.layers.at(-1), stages[4].values, blank[4].values, a, b);
@@ -114,7 +114,6 @@ lab.define("lenet", [
       const cell = strongest(cellsOf(found.cells, map));
       return { map, row: cell >> 2, column: cell % 4 };
     }
-    const seen = (name) => picture({ role: "img", "aria-label": name });
     const pictures = STAGES.map(({ name, text }, n) => (n ? picture(touchable(
       `${name}, ${text}: arrow keys choose a map`,
       (event) => open(n, pictures[n].hit(event)),
@@ -142,9 +141,8 @@ lab.define("lenet", [
     // What is shown
     const [title, equation, difference, share] = [0, 0, 0, 0].map(() => make("p"));
     const answer = make("p.lab-lenet-answer"), line = lab.status("lab-spoken");
-    const [numbers, cells, products] =
-      ["div.lab-lenet-numbers", "div.lab-lenet-numbers", "div"].map((kind) => make(kind));
-    const scores = make("tbody");
+    const [numbers, cells] = [0, 0].map(() => make("div.lab-lenet-numbers"));
+    const products = make("div"), scores = make("tbody");
 
     /* A table of numbers, coloured like the maps, on a scale of its own. */
     function coloured(caption, values, columns, ring, options) {
@@ -244,7 +242,8 @@ lab.define("lenet", [
       scores.replaceChildren(...[...z].map((score, n) => make("tr",
         { class: n === best[0] && "lab-lenet-best" },
         make("th", { scope: "row" }, String(n)), make("td", fixed(score, 1)),
-        make("td.lab-lenet-share", { style: `--share: ${100 * y[n]}%` }, percent(y[n])))));
+        make("td.lab-lenet-share", { style: `--share: ${100 * y[n]}%` },
+          percent(y[n])))));
       const value = four(cut(stages[layer], at.map, at.row, at.column, 1)[0]);
       title.textContent = `${STAGES[layer].name}, map ${at.map}, row ${at.row}, `
         + `column ${at.column}: ${value}`;
@@ -257,7 +256,7 @@ lab.define("lenet", [
     }
 
     function read(given, text = "") {
-      digit = { maps: 1, side: 28, values: given };
+      digit = digitMap(given);
       [stages, over] = [stagesOf(model, toInput(given)), null];
       const [first, second] = draw();
       answer.textContent = `${text}LeNet reads ${first}, then ${second}.`;
@@ -275,16 +274,14 @@ lab.define("lenet", [
       button("←↑↓→"[n], () => step(...way), { "aria-label": `${name}, by a cell` }));
     const figures = STAGES.map(({ name, text }, n) => make("figure",
       make("figcaption", make("strong", name), ` ${text}`), pictures[n].canvas));
-    const row = (...parts) => make("div.lab-row", ...parts);
     root.append(
-      make("div.lab-lenet-top", pad.element, row(pad.picker, pad.buttons),
+      make("div.lab-lenet-top", pad.element, lab.row(pad.picker, pad.buttons),
         make("div", answer, make("p", { id: HELP_ID }, HELP))),
       make("div.lab-lenet-flow", figures,
         make("div.lab-lenet-open", title,
-          make("div.lab-lenet-zoom", zoom.canvas, small.canvas, row(ways)),
-          make("div", numbers, equation, row(descend, back))), ten),
-      make("div.lab-lenet-why",
-        pair.element, difference, chart, cells),
+          make("div.lab-lenet-zoom", zoom.canvas, small.canvas, lab.row(ways)),
+          make("div", numbers, equation, lab.row(descend, back))), ten),
+      make("div.lab-lenet-why", pair.element, difference, chart, cells),
       line);
     await lab.pause();
     read(lab.bytes(digits[OPENING].image));

@@ -1,6 +1,4 @@
-/* Numbers as pixels: grey levels, and maps in colour.
-
-   const { paper, palette, paint, image, picture, touchable } = await lab.load("pixels"); */
+/* Numbers as pixels: grey levels, and maps in colour. */
 "use strict";
 
 {
@@ -39,9 +37,9 @@
 
   const MARK = "#e66100"; // around what is chosen
 
-  /* A canvas with square maps side by side: `size` pixels each, every `pitch` pixels, so
-     many in a row, and with a grey line around each if there is a `rim`. It outlines a
-     square of cells, or fills it, and tells which cell the pointer is on. */
+  /* A canvas with square maps side by side: `size` pixels each, every `pitch` pixels,
+     so many in a row, and with a grey line around each if there is a `rim`. It outlines
+     a square of cells, or fills it, and tells which cell the pointer is on. */
   function picture(attributes) {
     const canvas = make("canvas", attributes), context = canvas.getContext("2d");
     let maps, side, size, columns, pitch, rim;
@@ -88,6 +86,10 @@
     };
   }
 
+  /* A digit as the one map there is, and a picture that is only looked at. */
+  const digitMap = (values) => ({ maps: 1, side: 28, values });
+  const seen = (name) => picture({ role: "img", "aria-label": name });
+
   /* Attributes of what one chooses from, by a press or with the arrow keys. */
   const touchable = (name, press, move, more) => ({
     tabindex: 0, role: "application", "aria-label": name, onclick: press,
@@ -98,6 +100,7 @@
     ...more,
   });
 
-  lab.define("pixels",
-    { COLOURS, INK, PAPER, paper, palette, paint, image, picture, touchable });
+  lab.define("pixels", {
+    INK, PAPER, paper, palette, paint, image, picture, digitMap, seen, touchable,
+  });
 }

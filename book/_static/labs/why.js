@@ -1,29 +1,29 @@
-/* Which part of a digit carries an answer, and how small a change takes it away: a patch
-   of paper on the digit, steps on purpose, and softmax regression pixel by pixel. */
+/* Which part of a digit carries an answer, and how small a change takes it away: a
+   patch of paper on the digit, steps on purpose, and softmax regression pixel by
+   pixel. */
 "use strict";
 
 lab.ask("weights"); // they take longest: not only when models.js is here to ask
 lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
   models, { BLANK, program, readingPad }, { accuracies }, pixels, { evidence, rivals },
 ) => {
-  const { make, fixed, percent, tint, toInput, sum, largest, clamp } = lab;
-  const { INK, picture, touchable } = pixels;
+  const { make, fixed, percent, tint, toInput, sum, largest, argmax, clamp } = lab;
+  const { INK, picture, digitMap, seen, touchable } = pixels;
   const HELP_ID = "lab-why-help", OPENING = "4"; // of the examples
   const LINEAR = "softmax regression";
   const PLAN = { size: 168, rim: 0 }; // of a picture, in pixels
   const PATCH = 4, PITCH = 2, PLACES = (28 - PATCH) / PITCH + 1; // 13 a side
   const MOST = 64; // grey levels of a step
   const SIZES = { patch: PATCH, pitch: PITCH, places: PLACES, most: MOST };
-  const HELP = "Draw or choose a digit. Move the patch over it, with the mouse, a finger "
-    + "or the arrow keys. Where it is red, the answer loses by being covered; where it "
-    + "is blue, it gains.";
+  const HELP = "Draw or choose a digit. Move the patch over it, with the mouse, a "
+    + "finger or the arrow keys. Where it is red, the answer loses by being covered; "
+    + "where it is blue, it gains.";
 
   /* What the worker does with a digit: one task of three, in slices. */
-  function work({ models, softmax, stepped }, { toInput }) {
+  function work({ models, softmax, stepped }, { toInput, argmax }) {
     const logits = (model, greys) => [...model.logits(toInput(greys))];
-    const best = (z) => z.indexOf(Math.max(...z));
     const but = (z, digit) => z.map((score, n) => (n === digit ? -Infinity : score));
-    const answer = (z) => ({ digit: best(z), share: Math.max(...softmax(z)) });
+    const answer = (z) => ({ digit: argmax(z), share: Math.max(...softmax(z)) });
 
     /* How much of its lead each answer loses by the patch, at each of its places. */
     function* cover(levels, now, { patch, pitch, places }) {
@@ -36,7 +36,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
           greys.fill(0, 28 * row + left, 28 * row + left + patch);
         }
         covered.push(models.map((model, m) => {
-          const z = logits(model, greys), read = best(now[m]);
+          const z = logits(model, greys), read = argmax(now[m]);
           return { ...answer(z), loss: lead(now[m], read) - lead(z, read) };
         }));
         yield;
@@ -47,8 +47,8 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
     /* Each pixel goes a step towards the runner-up, along the sign of the gradient. */
     function* push(levels, now, { most }) {
       const signs = models.map((model, m) => {
-        const weights = new Float32Array(10), read = best(now[m]);
-        weights[best(but(now[m], read))] = 1;
+        const weights = new Float32Array(10), read = argmax(now[m]);
+        weights[argmax(but(now[m], read))] = 1;
         weights[read] = -1;
         return model.gradient(toInput(levels), weights).map(Math.sign);
       });
@@ -70,7 +70,6 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
     };
   }
 
-  const digit = (values) => ({ maps: 1, side: 28, values });
   const tell = ({ digit, share }) => `${digit} (${percent(share)})`;
 
   /* From which step on a model gives another answer. */
@@ -82,8 +81,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
 
   /* Where the patch costs LeNet most. */
   function hardest(covered) {
-    const losses = covered.map((models) => models.at(-1).loss);
-    const at = losses.indexOf(Math.max(...losses));
+    const at = argmax(covered.map((models) => models.at(-1).loss));
     return [Math.floor(at / PLACES), at % PLACES];
   }
 
@@ -117,15 +115,14 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         drawCovers();
         line.say(`Row ${place[0]}, column ${place[1]}: ${coverTexts[m].textContent}`);
       }));
-    const pushes = names.map((name) => picture(
-      { role: "img", "aria-label": `The digit after the step, for ${name}` }));
+    const pushes = names.map((name) => seen(`The digit after the step, for ${name}`));
     const shares = chooser("The share of each pixel: arrow keys choose one", 28,
       () => pixel, (place) => {
         pixel = place;
         drawShares();
         line.say(share.textContent);
       });
-    shares.paint(digit(BLANK), PLAN);
+    shares.paint(digitMap(BLANK), PLAN);
     const answers = names.map(() => make("p.lab-why-answer"));
     const [coverTexts, pushTexts] = [0, 1].map(() => names.map(() => make("p")));
     const [sums, share] = [0, 1].map(() => make("p"));
@@ -134,7 +131,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
     function drawCovers() {
       const { answers: read, covered } = found;
       covers.forEach(({ paint, fill, outline }, m) => {
-        paint(digit(levels), PLAN, 255, INK);
+        paint(digitMap(levels), PLAN, 255, INK);
         coverTexts[m].textContent = "…";
         if (!covered) return;
         patch ??= hardest(covered);
@@ -151,8 +148,8 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         others.delete(read[m].digit);
         const list = [...others].sort().join(", ");
         const here = all[PLACES * patch[0] + patch[1]];
-        coverTexts[m].textContent = `Patch here: ${tell(here)}. `
-          + (list ? `Somewhere it makes it a ${list}.` : "It changes the answer nowhere.");
+        coverTexts[m].textContent = `Patch here: ${tell(here)}. ` + (list
+          ? `Somewhere it makes it a ${list}.` : "It changes the answer nowhere.");
       });
     }
 
@@ -161,7 +158,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       pushes.forEach(({ paint }, m) => {
         const sign = signs?.[whose === "own" ? m : 0];
         const shown = sign ? models.stepped(levels, sign, step) : levels;
-        paint(digit(shown), PLAN, 255, INK);
+        paint(digitMap(shown), PLAN, 255, INK);
         const all = pushed?.[whose].map((models) => models[m]);
         pushTexts[m].textContent = all ? `Now ${tell(all[step])}. ${limit(all)}` : "…";
       });
@@ -172,15 +169,15 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       if (!z) return;
       const x = toInput(levels), [a, b] = pair.of(z);
       const { weights, added, page } = evidence(linear, x, blank, a, b);
-      shares.paint(digit(added), PLAN);
+      shares.paint(digitMap(added), PLAN);
       shares.outline({ row: pixel[0], column: pixel[1], size: 1 });
       const four = (value) => fixed(value, 4), n = 28 * pixel[0] + pixel[1];
-      sums.textContent = `Score of ${a} − score of ${b} = ${four(z[a] - z[b])}. A blank `
-        + `page has ${four(page)} of it; the 784 pixels add ${four(sum(added))}. Red `
-        + `pixels speak for ${a}, blue ones for ${b}.`;
-      share.textContent = `Row ${pixel[0]}, column ${pixel[1]}, grey level ${levels[n]}: `
-        + `${four(x[n] - blank[n])} (more than paper) · ${four(weights[n])} (weight to ${a} `
-        + `− that to ${b}) = ${four(added[n])}.`;
+      sums.textContent = `Score of ${a} − score of ${b} = ${four(z[a] - z[b])}. A `
+        + `blank page has ${four(page)} of it; the 784 pixels add ${four(sum(added))}. `
+        + `Red pixels speak for ${a}, blue ones for ${b}.`;
+      share.textContent = `Row ${pixel[0]}, column ${pixel[1]}, `
+        + `grey level ${levels[n]}: ${four(x[n] - blank[n])} (more than paper) · `
+        + `${four(weights[n])} (weight to ${a} − that to ${b}) = ${four(added[n])}.`;
     }
 
     function draw() {
@@ -216,9 +213,10 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       names.map((name, m) => make("figure", make("figcaption", name, heads?.[m] ?? ""),
         pictures[m].canvas, texts[m])));
     const panels = make("div",
-      make("p.lab-why-head", "Covered by a patch of paper"), row(covers, coverTexts, answers),
+      make("p.lab-why-head", "Covered by a patch of paper"),
+      row(covers, coverTexts, answers),
       make("p.lab-why-head", "Each pixel a step lighter or darker, on purpose"),
-      make("div.lab-row",
+      lab.row(
         lab.choice("against", [
           ["first", "softmax regression"], ["own", "each model itself"],
         ], whose, (value) => { whose = value; drawPushes(); }),
@@ -232,7 +230,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         })),
       row(pushes, pushTexts));
     root.append(
-      make("div.lab-why-top", pad.element, make("div.lab-row", pad.picker, pad.buttons),
+      make("div.lab-why-top", pad.element, lab.row(pad.picker, pad.buttons),
         make("p", { id: HELP_ID }, HELP)),
       panels,
       make("div.lab-why-pixels", shares.canvas, make("div",
@@ -270,7 +268,8 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         return `${program(levels)}
 x, paper = to_input(np.stack([digit, 0 * digit])).flatten(1)
 z, added = F.linear(x, w, b), (w[${a}] - w[${b}]) * (x - paper)
-print(f"{z[${a}] - z[${b}]:.4f}; pixels add {added.sum():.4f}, this one {added[${n}]:.4f}")`;
+print(f"{z[${a}] - z[${b}]:.4f}; pixels add {added.sum():.4f}, `
+          + `this one {added[${n}]:.4f}")`;
       },
     };
   }
