@@ -2,12 +2,11 @@
 
    It mirrors mnist_lesson/handwriting.py step by step (each part names its function
    there) and gives the same frame, for both count in whole numbers. Pictures are typed
-   arrays, row after row.
-
-   const { frame, frameStrokes, frameOfPad, grey } = await lab.load("framing"); */
+   arrays, row after row. */
 "use strict";
 
-lab.define("framing", ["image", "picture"], function framing(image, picture) {
+lab.define("framing", ["image", "picture", "maths"],
+function framing(image, picture, { largest, sum: total }) {
   const { sums, inverse, closing, spread, pieces, extent, thicken } = image;
   const { abs, ceil, floor, max, min } = Math;
 
@@ -41,8 +40,6 @@ lab.define("framing", ["image", "picture"], function framing(image, picture) {
   // ---- numbers. Plain loops: a callback for each pixel takes many times as long.
 
   const above = (values, level) => values.map((value) => value > level);
-  const largest = (values) => values.reduce((a, b) => max(a, b), 0);
-  const total = (values) => values.reduce((a, b) => a + b, 0);
 
   /* How often each number occurs, from 0 to 1023; if given, only where `marks` are. */
   function counted(values, marks) {

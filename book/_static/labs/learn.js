@@ -45,9 +45,8 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
       settings.own.forEach(add);
     }
 
-    return function* learn(
-      { reset, add: one, digits = 0, until = Infinity, upTo = Infinity, options, measure },
-    ) {
+    return function* learn({ reset, add: one, options, digits = 0, until = Infinity,
+      upTo = Infinity, measure }) {
       if (reset) begin(reset);
       if (one) add(one);
       const goesOn = () =>
@@ -289,24 +288,23 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
     const digitsRead = make("div",
       make("p.lab-learn-head", "Held-out digits, and how they are read"), tiles.figure);
     const first = make("div",
-      make("div.lab-row", lab.choice(hidden ? "First layer's weights"
-        : "Templates", [
+      lab.row(lab.choice(hidden ? "First layer's weights" : "Templates", [
         ["colours", "red for, blue against"], ["greys", "black for, white against"],
       ], palette, (name) => { palette = name; draw(); })),
       pictures.figure);
     root.append(
-      make("div.lab-row", run,
+      lab.row(run,
         button("One step", () => rest({ digits: 1 })),
         button("One epoch", () => trainUntil(told.epoch + 1)),
         button("Reset", anew), keeper),
       status,
-      hidden ? make("div.lab-row", make("strong", "A new network:"),
+      hidden ? lab.row(make("strong", "A new network:"),
         chosen("Hidden layers", shape, "layers", [0, 1, 2, 3], anew),
         chosen("Units in each", shape, "units", UNITS, anew),
         chosen("Activation", shape, "activation", ACTIVATIONS, anew),
         chosen("First weights", shape, "start", STARTS, anew),
         chosen("Training digits", shape, "count", [100, 1000, 4000], anew)) : "",
-      make("div.lab-row", hidden ? make("strong", "Each step:") : "",
+      lab.row(hidden ? make("strong", "Each step:") : "",
         steps("Learning rate", "rate"),
         steps("Batch size", "batch"),
         chosen("Momentum", options, "momentum", OFFERED.momentum, goingOn),
@@ -335,9 +333,11 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
           () => adopted.length > 0],
       ],
       goals: hidden ? [
-        ["a dead unit", () => told.steps && told.layers.some(({ dead }) => dead.length)],
+        ["a dead unit",
+          () => told.steps && told.layers.some(({ dead }) => dead.length)],
         ["a held-out cost that rises by a tenth while the training cost falls",
-          () => last().cost > 1.1 * lowest().cost && last().training < lowest().training],
+          () => last().cost > 1.1 * lowest().cost
+            && last().training < lowest().training],
         ["a run that diverges", () => told.diverged],
       ] : [
         ["nine in ten held-out digits read right", () => last().accuracy >= 0.9],

@@ -122,8 +122,9 @@ function models(weights, { softmax, bytes, clamp }) {
   function pad({ maps, side, values }, padding) {
     const out = stack(maps, side + 2 * padding);
     for (let row = 0; row < maps * side; row++) {
-      const to = (row + padding * (1 + 2 * Math.floor(row / side))) * out.side + padding;
-      out.values.set(values.subarray(row * side, (row + 1) * side), to);
+      const below = row + padding * (1 + 2 * Math.floor(row / side));
+      const own = values.subarray(row * side, (row + 1) * side);
+      out.values.set(own, below * out.side + padding);
     }
     return out;
   }

@@ -1,6 +1,4 @@
-/* From a picture's colours to grey levels, as mnist_lesson/picture.py makes them.
-
-   const { grey, refuseSmall } = await lab.load("picture"); */
+/* From a picture's colours to grey levels, as mnist_lesson/picture.py makes them. */
 "use strict";
 
 lab.define("picture", [], function picture() {

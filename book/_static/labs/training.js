@@ -1,11 +1,9 @@
 /* Networks of linear layers that learn in the page, step by step as torch.optim.SGD
-   does. Softmax regression is the one without hidden layers.
-
-   `await lab.load("training")` gives { inked, Network, Training }. */
+   does. Softmax regression is the one without hidden layers. */
 "use strict";
 
 lab.define("training", ["maths"], function training(maths) {
-  const { toInput, logSumExp, softmax, clamp } = maths;
+  const { toInput, logSumExp, softmax, argmax, clamp } = maths;
   const INTERVAL = 1000; // digits from one point of the curves to the next; or an epoch
   const LOOKED_AT = 200; // digits, for the histograms
   const [PAPER, INK] = toInput([0, 255]);
@@ -172,7 +170,7 @@ lab.define("training", ["maths"], function training(maths) {
         const z = this.forward(lists[n]), logSum = logSumExp(z);
         visit?.(this.inputs);
         cost += (logSum - z[labels[n]]) / rows.length;
-        right += z.indexOf(Math.max(...z)) === labels[n];
+        right += argmax(z) === labels[n];
         // y − l, probability minus truth
         let delta = z.map((score, digit) =>
           (Math.exp(score - logSum) - (digit === labels[n])) / rows.length);
@@ -200,13 +198,13 @@ lab.define("training", ["maths"], function training(maths) {
       lists.forEach((list, n) => {
         const z = this.forward(list);
         cost += (logSumExp(z) - z[labels[n]]) / labels.length;
-        right += z.indexOf(Math.max(...z)) === labels[n];
+        right += argmax(z) === labels[n];
       });
       return { cost, right, accuracy: right / labels.length };
     }
 
     answer(list) {
-      const y = softmax(this.forward(list)), digit = y.indexOf(Math.max(...y));
+      const y = softmax(this.forward(list)), digit = argmax(y);
       return { digit, share: y[digit] };
     }
 
@@ -278,9 +276,7 @@ lab.define("training", ["maths"], function training(maths) {
       return epoch + (order.length && seen % order.length / order.length);
     }
 
-    get interval() {
-      return Math.min(INTERVAL, this.train.labels.length);
-    }
+    get interval() { return Math.min(INTERVAL, this.train.labels.length); }
 
     step({ batch, ...options }) {
       const { train, since } = this;

@@ -1,12 +1,10 @@
 /* What one sees of a network while it learns: its curves, its first weights, what its
-   layers do, its answers; and the program that makes the same.
-
-   const { curves, firstWeights, layers, answers } = await lab.load("views"); each makes
-   what stands in the page, `figure`, and what brings it up to date. */
+   layers do, its answers, each what stands in the page, `figure`, and what brings it
+   up to date; and the program that makes the same. */
 "use strict";
 
 lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
-  const { make, percent, largest } = lab;
+  const { make, percent, largest, argmax } = lab;
   /* Colours from what speaks against, by 0, to what speaks for. */
   const HUES = {
     colours: lab.tint,
@@ -22,12 +20,11 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
   /* A small plot of lines over epochs, of this run and of those kept. `lines` has
      [name, colour, dashes, which value of a point]; of a kept run the last is drawn. */
   function curves(title, lines, ticksOf) {
-    const strokes = lines.map(([, colour, dashes]) => ({
+    const strokes = lines.map(([, colour, dashes]) => ({ fill: "none",
       stroke: `var(--lab-${colour})`, "stroke-width": 2.5, "stroke-dasharray": dashes,
     }));
     const kept = make("g", { stroke: "currentcolor", fill: "none" });
-    const paths = strokes.map((stroke) =>
-      make("polyline", { fill: "none", ...stroke }));
+    const paths = strokes.map((stroke) => make("polyline", stroke));
     const legend = lines.map(([name], k) =>
       make("g", { transform: `translate(${46 + 128 * k} 12)` },
         make("line", { x2: 20, ...strokes[k] }), make("text", { x: 24, y: 4 }, name)));
@@ -80,7 +77,7 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
           weight(28 * (row + 4) + column + 4);
       }
     }
-    const best = REGIONS[sums.indexOf(Math.max(...sums))];
+    const best = REGIONS[argmax(sums)];
     const worst = REGIONS[sums.indexOf(Math.min(...sums))];
     return best === worst ? `Template of ${digit}: all weights are 0.`
       : `Template of ${digit}: ink at the ${best} speaks most for it, `
@@ -108,7 +105,8 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
         lay(units, named);
       }
       tiles.forEach((canvas, k) => {
-        const own = Float32Array.from({ length: 784 }, (_, i) => weights[units * i + k]);
+        const own =
+          Float32Array.from({ length: 784 }, (_, i) => weights[units * i + k]);
         paint(canvas, own, limit, PALETTES[colours]);
         canvas.classList.toggle("lab-learn-dead", dead.includes(k));
       });
@@ -158,22 +156,22 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
 
     function draw(all, activation) {
       figure.replaceChildren(...all.flatMap((layer, k) => {
-        const { units, low, high, outputs, gradient } = layer, last = k === all.length - 1;
+        const { units, low, high, outputs, gradient } = layer;
+        const last = k === all.length - 1;
         const name = last ? "Output layer" : `Hidden layer ${k + 1}`;
         const middle = low < 0 && high > 0 ? [[0, "0"]] : [];
         const ticks = [[low, short(low)], ...middle, [high, short(high)]];
-        const most = gradient.indexOf(Math.max(...gradient));
         const text = make("p", last
           ? "The gradient of a weight is (probability − truth) × its input."
           : told(layer, activation));
         const slopes = bars("gradients of the weights, where not 0", gradient, DECADES,
-          `${name}: sizes of the gradient, most `
-            + `of them about 10 to the power of ${Math.round(most / 4 - 8)}`);
+          `${name}: sizes of the gradient, most of them about 10 to the power of `
+            + Math.round(argmax(gradient) / 4 - 8));
+        const heights = last ? text : bars("outputs other than 0", outputs, ticks,
+          `${name}: outputs from ${short(low)} to ${short(high)}`);
         return [
           make("p.lab-learn-head", `${name}: ${units} ${last ? "scores" : "units"}`),
-          make("div.lab-plots", last ? text : bars("outputs other than 0", outputs, ticks,
-            `${name}: outputs from ${short(low)} to ${short(high)}`), slopes),
-          last ? "" : text];
+          make("div.lab-plots", heights, slopes), last ? "" : text];
       }));
     }
 
@@ -197,7 +195,8 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
     const draw = (all) => figure.replaceChildren(...all.map(
       ({ levels, label, digit, share }) => {
         const right = label === digit ? "✓" : "✗";
-        const canvas = tile({ role: "img", "aria-label": `A ${label}, read as ${digit}` });
+        const canvas =
+          tile({ role: "img", "aria-label": `A ${label}, read as ${digit}` });
         return make("div", paint(canvas, levels, 255, PAPER),
           make("span", `${digit} ${right}`), make("span", percent(share, 0)));
       }));
