@@ -23,8 +23,8 @@ function framing(image, picture, { largest, sum: total }) {
     picture.refuseSmall(width, height);
     const ink = inkOf(grey, height, width);
     const marks = above(ink, max(FAINTEST, grain(ink)));
-    const unruled = withoutLines(ink, marks, height, width);
-    const strokes = strokesOf(ink, unruled, height, width);
+    const rest = withoutLines(ink, marks, height, width);
+    const strokes = strokesOf(ink, rest, height, width);
     const digit = digitOf(ink, strokes, height, width);
     return { ink, marks, strokes, digit, image: frameOf(ink, digit, height, width) };
   }
@@ -128,7 +128,7 @@ function framing(image, picture, { largest, sum: total }) {
     const away = new Float64Array(1024);
     counts.forEach((count, value) => { away[abs(value - middle)] += count; });
     const level = middle + floor(20 * median(away) / 3), dark = otsu(counts);
-    // Grain has not two classes.
+    // Grain has no two classes.
     const twoClasses = dark.explained > 0.9 || dark.gap * dark.explained > 45;
     return level > dark.level && twoClasses ? floor(dark.level / 2) : level;
   }
@@ -253,8 +253,7 @@ function framing(image, picture, { largest, sum: total }) {
     for (let grows = true; grows;) {
       digit = strokes.map((_, i) => chosen[labels[i]]);
       ({ size } = extent(digit, height, width));
-      const others = heavy.some((isHeavy, label) => isHeavy && !chosen[label]);
-      if (!others) break;
+      if (chosen.every((inside, label) => inside || !heavy[label])) break; // no others
       const [down, across] = [DOWN, ACROSS].map((part) =>
         floor((part * size + 50) / 100));
       grows = false;
@@ -278,8 +277,8 @@ function framing(image, picture, { largest, sum: total }) {
   function frameOf(ink, digit, height, width) {
     const level = max(1, median(counted(ink, digit), 75));
     const near = spread(digit, height, width, 1, 1);
-    const clean = ink.map((value, i) => near[i] && min(255, 255 * value / level));
-    let fine = fit({ values: clean, height, width }, digit);
+    const values = ink.map((value, i) => near[i] && min(255, 255 * value / level));
+    let fine = fit({ values, height, width }, digit);
     // A thin pen would leave grey threads, a thick brush blobs: MNIST has neither.
     for (let turn = 0; turn < 2; turn++) {
       const stroke = strokeWidth(fine);

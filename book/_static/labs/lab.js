@@ -209,7 +209,6 @@ const lab = (() => {
      words beside it, and `change` is not called: the last good one stays in use. */
   function field(text, { min, max, whole = false, value }, change) {
     const hint = make("span.lab-hint", { role: "alert" });
-    const wanted = `${whole ? "whole " : ""}number from ${min} to ${max}`;
     const input = make("input", {
       type: "text", inputmode: whole && min >= 0 ? "numeric" : "text",
       value, size: 4, autocomplete: "off",
@@ -218,7 +217,8 @@ const lab = (() => {
         const number = typed ? Number(typed) : NaN;
         const good = number >= min && number <= max
           && (!whole || Number.isInteger(number));
-        hint.textContent = good ? "" : `Enter a ${wanted}.`;
+        hint.textContent = good ? ""
+          : `Enter a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
         input.setAttribute("aria-invalid", String(!good));
         if (good) change(number);
       },

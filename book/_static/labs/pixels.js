@@ -86,7 +86,7 @@
     };
   }
 
-  /* A digit as the one map there is, and a picture that is only looked at. */
+  /* A digit as a map, and a picture that is only looked at. */
   const digitMap = (values) => ({ maps: 1, side: 28, values });
   const seen = (name) => picture({ role: "img", "aria-label": name });
 
