@@ -1,10 +1,10 @@
 """The helper package of *Recognize Digits*.
 
 In reading order: idx (the file format), download, data, models, augmentation, events,
-devices, inference, checkpoints, training, plotting, showing. They rest on values (what
-users pass in) and system (files, notebooks). Companions: picture and handwriting (from
-a photo to MNIST's frame), outliers (is it a digit at all?), drawing and figures
-(diagrams), judging and checks (exercises).
+devices, inference, checkpoints, training, quick, plotting, showing. They rest on
+values (what users pass in) and system (files, notebooks). Companions: picture and
+handwriting (from a photo to MNIST's frame), outliers (is it a digit at all?), drawing
+and figures (diagrams), judging and checks (exercises).
 """
 
 import importlib
@@ -21,6 +21,7 @@ from .inference import Recognition, recognize
 from .models import *  # noqa: F403 (a new model is exported from its own file)
 from .picture import HandwritingError, example_picture
 from .plotting import CostLogger, CostPlotter
+from .quick import QuickNet, train_quickly
 from .showing import (
     show_digits,
     show_maps,
@@ -44,6 +45,7 @@ __all__ = [
     "History",
     "IdxError",
     "Mnist",
+    "QuickNet",
     "RandomDistortion",
     "Recognition",
     "Trainer",
@@ -61,6 +63,7 @@ __all__ = [
     "show_table",
     "spread",
     "to_input",
+    "train_quickly",
     "write_idx",
     *models.__all__,
 ]
