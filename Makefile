@@ -30,7 +30,7 @@ help:
 	@echo "make execute    run the notebooks on full MNIST and store what comes out"
 	@echo "                (CHAPTER=07_lenet: one alone)"
 	@echo "make results    measure what the book quotes (about two hours, resumable)"
-	@echo "make bench      compare speeds"
+	@echo "make bench      compare speeds (about half an hour; writes results/results.json)"
 	@echo "make soak       break things on purpose: kill, damage, repeat (ARGS=--short: a few)"
 	@echo "make serve      build the book and serve it on http://localhost:8000"
 	@echo "make links      ask every address that the book links to whether it is there"
@@ -68,7 +68,8 @@ results: $(INSTALLED)
 	$(BIN)/python tools/results.py
 
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/bench.py
+	for part in bench peers machines seconds; do $(BIN)/python benchmarks/$$part.py; done
+	$(BIN)/python tools/results.py --fill
 
 soak: $(INSTALLED)
 	$(BIN)/python -m tools.soak $(ARGS)

@@ -15,6 +15,7 @@ from torch import nn
 from mnist_lesson import MEAN, STD, LeNet, LeNet5, Trainer, load_mnist
 from mnist_lesson.data import PAPER
 from mnist_lesson.models import PartlyConnected
+from tools import experiments
 from tools import results as tool
 from tools.chapters import notebooks
 
@@ -80,7 +81,7 @@ def test_chapter_6_shows_the_networks_that_were_measured():
     [cell] = [text for text in chapter_6 if "\nNETWORKS = {" in text]
     chapter = {"torch": torch, "nn": nn}
     exec(cell, chapter)
-    measured = {name: e.make() for name, e in tool.POOLING.items()}
+    measured = {name: e.make() for name, e in experiments.POOLING.items()}
     measured["max pooling (LeNet)"] = LeNet()
     assert set(chapter["NETWORKS"]) == set(measured)
     images = torch.randn(2, 1, 28, 28)
@@ -97,7 +98,7 @@ def test_digits_are_moved_and_permuted():
     moved = tool.moved(digits, 4).images
     assert np.array_equal(moved[:, :, 4:], digits.images[:, :, :-4])
     assert not moved[:, :, :4].any()
-    permuted = tool.prepare(digits, tool.PERMUTED["LeNet, permuted"])
+    permuted = tool.prepare(digits, experiments.PERMUTED["LeNet, permuted"])
     order = torch.randperm(784, generator=torch.Generator().manual_seed(0)).numpy()
     flat = digits.images.reshape(3, 784)
     assert (permuted.images.reshape(3, 784) == flat[:, order]).all()
@@ -118,6 +119,7 @@ def test_pages_quote_what_was_measured(page):
     for record in (changed["models"] | changed["experiments"]).values():
         record["seeds"]["0"]["accuracy"] = 0.5
     changed["rates"]["LeNet"]["0.1"] = [0.5, 0.5]
+    changed["ladder"]["data in memory"]["epochs"] = 0.5
     changed["machines"]["seconds"]["LeNet"] = {"one process": 0.5}
     said = texts(page)
     assert [tool.filled(text, RESULTS) for text in said] == said

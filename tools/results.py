@@ -15,8 +15,8 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -24,111 +24,30 @@ import numpy as np
 import torch
 from torch import nn
 
-from mnist_lesson import Digits, RandomDistortion, Trainer, load_mnist, models
+sys.path.append(str(Path(__file__).parents[1]))
+from mnist_lesson import Digits, Trainer, load_mnist
 from mnist_lesson.system import atomic_write
+from tools.experiments import (
+    COARSE,
+    EXPERIMENTS,
+    MODELS,
+    PROTOCOL,
+    QUICK,
+    SHIFTED,
+    SHIFTS,
+    SIZES,
+    VARIANTS,
+    Experiment,
+)
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
+CHAPTERS = "06_pooling", "13_results", "15_seconds"
 PAGES = [
     ROOT / "README.md",
     *(ROOT / "book" / f"{name}.md" for name in ("index", "questions", "machines")),
-    *(ROOT / "notebooks" / f"{name}.ipynb" for name in ("06_pooling", "13_results")),
+    *(ROOT / "notebooks" / f"{name}.ipynb" for name in CHAPTERS),
 ]
-PROTOCOL = {
-    "digits": 60_000,
-    "epochs": 5,
-    "batch_size": 128,
-    "judged": "last epoch, 10,000 test digits",
-}
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One way to train, and how often: a run for each seed.
-
-    Of `rates`, tried on the held-out digits with `rate_seeds` seeds, none is clearly
-    better than the learning rate. `digits` of the training digits are drawn by the
-    seed; `permuted` puts the pixels of all images, test images too, in one random
-    order.
-    """
-
-    make: Callable[[], nn.Module]
-    learning_rate: float = 0.1
-    rates: tuple[float, ...] = ()
-    rate_seeds: int = 1
-    digits: int = PROTOCOL["digits"]
-    epochs: int = PROTOCOL["epochs"]
-    permuted: bool = False
-    seeds: int = 5
-
-
-def convolutional(
-    *pools: nn.Module, stride: int = 1, features: int = 800
-) -> nn.Sequential:
-    """Make a network like LeNet whose maps shrink in other ways, or not at all."""
-    first, second = pools or (nn.Identity(), nn.Identity())
-    return nn.Sequential(
-        *(nn.Conv2d(1, 20, kernel_size=5, stride=stride), nn.ReLU(), first),
-        *(nn.Conv2d(20, 50, kernel_size=5, stride=stride), nn.ReLU(), second),
-        nn.Flatten(),
-        nn.Linear(features, 10),
-    )
-
-
-COARSE = (0.05, 0.1, 0.2, 0.3)
-MODELS = {
-    "softmax regression": Experiment(
-        models.SoftmaxRegression, 0.05, (0.02, 0.05, 0.07, 0.1, 0.14, 0.2), rate_seeds=5
-    ),
-    "multilayer perceptron": Experiment(
-        models.MultilayerPerceptron, 0.14, (0.05, 0.07, 0.1, 0.14, 0.2), rate_seeds=5
-    ),
-    "LeNet": Experiment(models.LeNet, 0.1, (0.05, 0.07, 0.1, 0.14), rate_seeds=2),
-}
-VARIANTS = {
-    "LeNet-5 of 1998": Experiment(models.LeNet5, 0.2, COARSE, seeds=3),
-    "LeNet, 30 epochs": Experiment(models.LeNet, epochs=30, seeds=2),
-    "LeNet, 30 epochs, augmented": Experiment(
-        lambda: nn.Sequential(RandomDistortion(), models.LeNet()), epochs=30, seeds=2
-    ),
-}
-POOLING = {
-    "no pooling": Experiment(
-        lambda: convolutional(features=20_000), 0.05, COARSE, seeds=3
-    ),
-    "strided convolutions": Experiment(
-        lambda: convolutional(stride=2), 0.1, COARSE, seeds=3
-    ),
-    "average pooling": Experiment(
-        lambda: convolutional(nn.AvgPool2d(2), nn.AvgPool2d(2)), 0.2, COARSE, seeds=3
-    ),
-    "global max pooling": Experiment(
-        lambda: convolutional(nn.MaxPool2d(2), nn.AdaptiveMaxPool2d(1), features=50),
-        *(0.1, COARSE),
-        seeds=3,
-    ),
-}
-SIZES = (200, 600, 2_000, 6_000, 20_000)
-# Few digits are met more often, so that every model takes at least 1,000 steps.
-FEWER = {
-    f"{name}, {size} digits": replace(
-        model,
-        rates=(),
-        digits=size,
-        epochs=max(5, 1_000 // -(-size // PROTOCOL["batch_size"])),
-    )
-    for size in SIZES
-    for name, model in MODELS.items()
-}
-PERMUTED = {
-    f"{name}, permuted": replace(model, rates=(), permuted=True)
-    for name, model in MODELS.items()
-}
-EXPERIMENTS = VARIANTS | FEWER | PERMUTED | POOLING
-# What reads the test digits once more, moved to the right.
-SHIFTED = ["multilayer perceptron", *POOLING]
-SHIFTED.insert(-1, "LeNet")
-SHIFTS = (2, 4)  # pixels
 
 
 def main(arguments: list[str]) -> None:
@@ -335,6 +254,11 @@ def blocks(results: dict) -> dict[str, str]:
     for name in rates:
         for rate, accuracies in results["rates"][name].items():
             cells[name][rate] = f"{spread(accuracies)[0]:.2f}"
+    for name, numbers in results["bench"].items():
+        titles = "median", "least", "most"
+        cells[name] = {t: f"{n:.3g}" for t, n in zip(titles, numbers, strict=True)}
+    for way, times in results["peers"].items():
+        cells[way] = {name: f"{seconds:.1f} s" for name, seconds in times.items()}
     for name, times in results["machines"]["seconds"].items():
         for way, seconds in times.items():
             cells[name][way] = f"{seconds:.1f} s"
@@ -352,6 +276,10 @@ def blocks(results: dict) -> dict[str, str]:
     compared = "parameters | multiply-adds | test accuracy | test cost, nats"
     shifts = " | ".join(f"{pixels} pixels" for pixels in SHIFTS)
     ways = " | ".join(results["machines"]["seconds"]["LeNet"])
+    steps = (
+        f'    "{name}": ({step["seconds"]:.2f}, {step["epochs"]:.1f}),'
+        for name, step in results["ladder"].items()
+    )
     every = sorted({rate for tried in rates.values() for rate in tried})
     return {
         "models": table(f"model | {compared}", MODELS),
@@ -365,6 +293,10 @@ def blocks(results: dict) -> dict[str, str]:
         ),
         "rates": table(f"network | {' | '.join(map(str, every))}", rates),
         "fewer": "\n".join(fewer_digits(records)),
+        "peers": table(f"trained with | {' | '.join(MODELS)}", results["peers"]),
+        "bench": table("measured | median | least | most", results["bench"]),
+        "quick": table(f"network | {' | '.join(map(str, COARSE))}", QUICK),
+        "ladder": "\n".join(["LADDER = {", *steps, "}"]),
     }
 
 
