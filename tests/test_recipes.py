@@ -96,7 +96,7 @@ def course(checkout, full_mnist):
         f"(LeNet, 33_580, lenet), {row}",
     )
     row = '"thrown away": Experiment(models.ThrownAway, 0.1),'
-    edit("tools/results.py", "MODELS = {\n", f"MODELS = {{\n    {row}\n")
+    edit("tools/experiments.py", "MODELS = {\n", f"MODELS = {{\n    {row}\n")
 
     labs = course / "book" / "_static" / "labs"
     (labs / "thrown.js").write_text(LAB, "utf-8")
@@ -176,7 +176,7 @@ def test_a_lab_in_a_chapter(run, course, git):
     listed = git(course, "status", "--short", "--untracked-files=all")
     weights = "book/_static/labs/weights.js"  # of the model, if that came first
     assert {line[3:] for line in listed.splitlines()} - {weights} == {
-        *("mnist_lesson/models.py", "tests/test_models.py", "tools/results.py"),
+        *("mnist_lesson/models.py", "tests/test_models.py", "tools/experiments.py"),
         *("book/_static/labs/thrown.js", "book/_static/labs/thrown.css"),
         *("tests/test_lab_thrown.py", "notebooks/99_thrown_away.ipynb", "_toc.yml"),
         *("book/index.md", "README.md"),
