@@ -68,7 +68,8 @@ results: $(INSTALLED)
 	$(BIN)/python tools/results.py
 
 bench: $(INSTALLED)
-	for part in bench peers machines seconds; do $(BIN)/python benchmarks/$$part.py; done
+	set -e; for part in bench peers machines seconds; do \
+		$(BIN)/python benchmarks/$$part.py; done
 	$(BIN)/python tools/results.py --fill
 
 soak: $(INSTALLED)

@@ -121,11 +121,11 @@ def bare(model: nn.Module, digits: Digits) -> None:
     """Compute what the trainer does in an epoch, in a bare loop."""
     images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.labels)
     layout, parameters = input_format(model), [*model.parameters()]
-    optimizer = Trainer(model, device="cpu")._optimizer()
-    rate, batches = Trainer(model).rate, torch.randperm(len(labels)).split(BATCH)
+    same = Trainer(model, device="cpu")
+    optimizer, batches = same._optimizer(), torch.randperm(len(labels)).split(BATCH)
     model.train()
     for step, indices in enumerate(batches):
-        optimizer.param_groups[0]["lr"] = rate(step, len(batches))
+        optimizer.param_groups[0]["lr"] = same.rate(step, len(batches))
         inputs = to_input(images.index_select(0, indices)).to(**layout)
         cost = F.cross_entropy(model(inputs), labels[indices])
         for parameter in parameters:
@@ -216,7 +216,8 @@ def growth() -> None:
                     more, epochs=1
                 )
             )
-            report(f"{len(more):,} digits, s", [seconds], "memory-mapped")
+            name = f"softmax epoch of {len(more):,} digits in a file, s"
+            report(name, [seconds], "memory-mapped")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """A small network and a recipe that together reach 99 % within seconds on a laptop."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -41,7 +43,7 @@ def train_quickly(
     train: Digits,
     validation: Digits | None = None,
     *,
-    event_handler: Handler | None = None,
+    event_handler: Handler | Sequence[Handler] | None = None,
     device: torch.device | str | None = None,
     seed: int = 0,
 ) -> Trainer:

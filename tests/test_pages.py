@@ -375,7 +375,7 @@ def test_what_styles_leave_out_no_page_misses(book, browser, name, theme):
         for name in SHEETS
         for sheet in (book / "_static").glob(name)
     )
-    assert 2 * len(shrunk) < len(whole)
+    assert 3 * len(shrunk) < len(whole)
     address = (book / f"{name}.html").as_uri()
     with browser.new_context(viewport=LAPTOP, color_scheme=theme) as context:
         assert styles(context.new_page(), address, shrunk) == styles(

