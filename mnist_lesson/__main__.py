@@ -1,11 +1,13 @@
 """The course's models on the command line: train, evaluate, predict, data."""
 
+import _thread
 import argparse
 import inspect
 import json
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ from .events import EndEpoch, EndIteration
 from .inference import recognize
 from .models import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
 from .plotting import CostLogger
-from .ranks import join
+from .ranks import join, launched
 from .training import Trainer
 from .values import home_path, whole_number
 
@@ -154,7 +156,7 @@ def train(args: argparse.Namespace) -> int:
             )
         return load_mnist(source=args.source)
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if by Ctrl-C
+    signal.signal(signal.SIGTERM, stop)
     ranks = join(trainer.device)
     mnist = ranks.first(prepare)
     out, start = sys.stderr if args.json else sys.stdout, time.perf_counter()
@@ -186,6 +188,19 @@ def train(args: argparse.Namespace) -> int:
         kept = f"kept in {folder}: add --resume to go on" if history else "none kept"
         say(f"interrupted after {len(history)} of {args.epochs} epochs, {kept}")
     return 0 if finished else 130
+
+
+def stop(*_: object) -> None:
+    """End the training run as if by Ctrl-C, when the process is told to end.
+
+    torchrun tells it to all when one has died: they get a second to notice that by
+    themselves, and to say so.
+    """
+    if not launched():
+        raise KeyboardInterrupt
+    timer = threading.Timer(1, _thread.interrupt_main)
+    timer.daemon = True
+    timer.start()
 
 
 def evaluate(args: argparse.Namespace) -> int:
