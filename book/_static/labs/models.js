@@ -21,12 +21,10 @@ function models(weights, { softmax, bytes, clamp }) {
     ReLU: each((value) => Math.max(0, value)),
     Tanh: each(Math.tanh),
 
-    Linear({ weight, bias }) {
-      return ({ values }) => stack(bias.length, 1, bias.map((b, j) => {
-        let sum = b, at = j * values.length;
-        for (const value of values) sum += weight[at++] * value;
-        return sum;
-      }));
+    Linear: (layer) => ({ values }) => {
+      const out = stack(layer.bias.length, 1);
+      forward(layer, values, out.values, 0, 1);
+      return out;
     },
 
     MaxPool2d({ kernel_size, stride }) {
@@ -38,20 +36,18 @@ function models(weights, { softmax, bytes, clamp }) {
       };
     },
 
-    Conv2d(layer) {
-      const { kernel_size, stride, padding, weight, bias } = layer;
-      return (input) => {
-        const { maps, side, values } = pad(input, padding);
-        const S = Math.floor((side - kernel_size) / stride) + 1;
-        const out = stack(bias.length, S);
-        bias.forEach((b, k) => out.values.fill(b, k * S * S, (k + 1) * S * S));
-        meet(layer, maps, side, S, (n, to, from) => {
-          for (const end = to + S; to < end; from += stride) {
-            out.values[to++] += weight[n] * values[from];
-          }
-        });
-        return out;
-      };
+    /* A linear layer, of what is in the window at each of its places. */
+    Conv2d: (layer) => (input) => {
+      const { values, S, offsets, first } = windows(layer, input);
+      const out = stack(layer.bias.length, S);
+      const window = new Float32Array(offsets.length);
+      for (let n = 0; n < S * S; n++) {
+        for (let i = 0; i < window.length; i++) {
+          window[i] = values[first(n) + offsets[i]];
+        }
+        forward(layer, window, out.values, n, S * S);
+      }
+      return out;
     },
   };
 
@@ -62,14 +58,8 @@ function models(weights, { softmax, bytes, clamp }) {
     ReLU: (_, x, y, slopes) => slopes.map((s, n) => (y.values[n] > 0 ? s : 0)),
     Tanh: (_, x, y, slopes) => slopes.map((s, n) => s * (1 - y.values[n] ** 2)),
 
-    Linear({ weight }, { values }, y, slopes) {
-      const back = new Float32Array(values.length);
-      let at = 0;
-      for (const s of slopes) for (let i = 0; i < back.length; i++) {
-        back[i] += s * weight[at++];
-      }
-      return back;
-    },
+    Linear: (layer, { values }, y, slopes) =>
+      backward(layer, new Float32Array(values.length), slopes, 0, 1),
 
     MaxPool2d({ kernel_size, stride }, input, y, slopes) {
       const back = new Float32Array(input.values.length);
@@ -79,31 +69,49 @@ function models(weights, { softmax, bytes, clamp }) {
       return back;
     },
 
-    Conv2d(layer, { maps, side }, y, slopes) {
-      const { stride, padding, weight } = layer;
-      const back = stack(maps, side + 2 * padding);
-      meet(layer, maps, back.side, y.side, (n, at, to) => {
-        for (const end = at + y.side; at < end; to += stride) {
-          back.values[to] += weight[n] * slopes[at++];
-        }
-      });
-      return back.values.filter((_, n) => [n / back.side, n].every((at) =>
-        Math.floor(at) % back.side >= padding
-        && Math.floor(at) % back.side < side + padding));
+    Conv2d(layer, input, y, slopes) {
+      const { values, side, S, offsets, first } = windows(layer, input);
+      const back = new Float32Array(values.length);
+      const window = new Float32Array(offsets.length);
+      for (let n = 0; n < S * S; n++) {
+        backward(layer, window.fill(0), slopes, n, S * S);
+        window.forEach((slope, i) => { back[first(n) + offsets[i]] += slope; });
+      }
+      const end = side - layer.padding;
+      const within = (at) => at >= layer.padding && at < end;
+      return back.filter((_, n) =>
+        within(n % side) && within(Math.floor(n / side) % side));
     },
   };
 
-  /* What each entry of a kernel meets, row by row of the outputs: `act` gets its place,
-     and where the rows of outputs and of inputs begin. Inner loops over neighbours are
-     left to it. */
-  function meet({ kernel_size: F, stride, weight }, maps, side, S, act) {
-    for (let n = 0; n < weight.length; n++) {
-      const k = Math.floor(n / (maps * F * F)), d = Math.floor(n / F ** 2) % maps;
-      const first = (d * side + Math.floor(n / F) % F) * side + n % F;
-      for (let row = 0; row < S; row++) {
-        act(n, (k * S + row) * S, first + stride * row * side);
-      }
+  /* Each output is a weighted sum of x; they stand so far apart, from `at` on. */
+  function forward({ weight, bias }, x, out, at, pitch) {
+    for (let k = 0, n = 0; k < bias.length; k++, at += pitch) {
+      let sum = bias[k];
+      for (let i = 0; i < x.length; i++) sum += weight[n++] * x[i];
+      out[at] = sum;
     }
+  }
+
+  /* What the slopes of those outputs add to the slopes in x. */
+  function backward({ weight }, x, slopes, at, pitch) {
+    for (let n = 0; n < weight.length; n += x.length, at += pitch) {
+      const slope = slopes[at];
+      if (!slope) continue; // as most are, behind pooling
+      for (let i = 0; i < x.length; i++) x[i] += slope * weight[n + i];
+    }
+    return x;
+  }
+
+  /* What the windows of a convolution see: where the n-th of S x S begins, and how far
+     from there each of its numbers is. */
+  function windows({ kernel_size: F, stride, padding }, input) {
+    const { maps, side, values } = pad(input, padding);
+    const S = Math.floor((side - F) / stride) + 1;
+    const first = (n) => stride * (Math.floor(n / S) * side + n % S);
+    const offsets = Int32Array.from({ length: maps * F * F }, (_, n) =>
+      (Math.floor(n / F ** 2) * side + Math.floor(n / F) % F) * side + n % F);
+    return { values, side, S, offsets, first };
   }
 
   /* Where the largest number of a window is, the first one in a tie, as in PyTorch. */
