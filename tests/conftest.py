@@ -177,9 +177,14 @@ def visit(page, book):
 
 @pytest.fixture
 def lab(page, tmp_path):
-    """Open a page from the disk that holds a lab, wait for it, and return the page."""
+    """Open a page from the disk that holds a lab, wait for it, and return the page.
+
+    The digit that the pad opens on is there at once, and not written for 2.4 seconds.
+    """
 
     def open_lab(name, above=0, below=0, folder=LABS, wait=True, page=page):
+        if name == "draw":
+            page.emulate_media(reduced_motion="reduce")
         path = tmp_path / f"{name}.html"
         path.write_text(
             PAGE.format(labs=folder.as_uri(), name=name, above=above, below=below),

@@ -132,12 +132,14 @@ def test_it_opens_on_a_digit_that_divides_the_models(lab):
     pad.says("The pad is blank")
 
 
-def test_the_opening_digit_is_written_unless_motion_is_unwelcome(browser, lab):
+def test_the_opening_digit_is_written_unless_motion_is_unwelcome(page, lab):
     """Ink only grows until the digit is whole; a stroke in between ends it."""
     ink = "document.querySelector('.lab-draw-preview').getContext('2d')" + (
         ".getImageData(0, 0, 28, 28).data.filter((v, n) => n % 4 === 0 && v).length"
     )
-    page = lab("draw")
+    lab("draw")
+    page.emulate_media(reduced_motion="no-preference")
+    page.reload()
     page.wait_for_selector(".lab-draw-pad")
     seen = [page.evaluate(ink)]
     while page.get_by_text("A real 5").count() == 0:
@@ -151,10 +153,10 @@ def test_the_opening_digit_is_written_unless_motion_is_unwelcome(browser, lab):
     pad.says("LeNet reads 1")
     page.wait_for_timeout(2_500)  # longer than the writing takes
     pad.says("LeNet reads 1")
-    with browser.new_context(reduced_motion="reduce") as context:
-        page = lab("draw", page=context.new_page())
-        page.wait_for_selector(".lab-draw-preview[aria-label*=rows]")
-        assert page.evaluate(ink) == whole
+    page.emulate_media(reduced_motion="reduce")
+    page.reload()
+    page.wait_for_selector(".lab-draw-preview[aria-label*=rows]")
+    assert page.evaluate(ink) == whole
 
 
 def test_another_hard_one_is_one_that_softmax_regression_misreads(pad):

@@ -16,6 +16,7 @@ from docutils import nodes
 from server import served
 from test_book import BASE, EXTRA, PAGES
 from test_labs import FRAMES, PLACES, violations
+from test_questions import SOURCES
 
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 import math_font
@@ -34,16 +35,6 @@ CUT_OFF = """[...document.querySelectorAll(".bd-article table.table")]
 # Keys reach what scrolls: the theme sees to that 0.3 s after a change.
 REACHABLE = """[...document.querySelectorAll("pre, [class*=scrollable]")]
     .every((part) => part.tabIndex === 0 || part.scrollWidth <= part.clientWidth)"""
-# One word of each colour is enough for axe, which looks at them one by one.
-FEW_COLOURS = """() => {
-    const seen = new Set();
-    for (const word of document.querySelectorAll("pre span[class]")) {
-        if (seen.has(word.className)) word.replaceWith(...word.childNodes);
-        else if (word.checkVisibility()) seen.add(word.className);
-    }
-}"""
-
-
 # As Sphinx, its theme and the extensions put them on a page, in this order.
 SHEETS = [
     *("basic.css", "styles/pydata-sphinx-theme.css", "pygments.css"),
@@ -133,6 +124,11 @@ def test_a_page_is_light_whole_and_open_to_everyone(visit, site, name):
     page = {path: size for path, size in site.sent.items() if "/labs/" not in path}
     assert 10_000 < sum(page.values()) <= 700_000, page
     show_pictures(visit)
+    asks = name.removeprefix("notebooks/") in {path.stem for path in SOURCES}
+    if asks:
+        visit.wait_for_selector(".check form")
+    # Nothing else loads questions.
+    assert asks == sum("labs/questions/" in path for path in site.sent)
     # An empty alt would be right for a decoration only: there is none.
     assert visit.evaluate("[...document.images].every((i) => i.alt.length > 3)")
     # Icons are as large as letters.
@@ -140,16 +136,19 @@ def test_a_page_is_light_whole_and_open_to_everyone(visit, site, name):
     for icon in visit.locator("svg.svg-inline--fa:visible").all():
         box = icon.bounding_box()
         assert 8 <= box["height"] <= 30 and 5 <= box["width"] <= 40
-    visit.evaluate(FEW_COLOURS)
-    # (Labs have a test of their own.)
-    rest = {"exclude": [["[data-lab]"]]}
-    assert not violations(visit, rest)
-    visit.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    visit.emulate_media(color_scheme="dark")
     visit.set_viewport_size(PHONE)
     visit.wait_for_function("document.documentElement.dataset.theme === 'dark'")
     visit.wait_for_function(REACHABLE)
     assert visit.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert visit.evaluate(CUT_OFF) == []
+    # (Labs have a test of their own.)
+    rest = {"exclude": [["[data-lab]"]]}
+    assert not violations(visit, rest)
+    visit.emulate_media(color_scheme="light")
+    visit.set_viewport_size(LAPTOP)
+    visit.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    visit.wait_for_function(REACHABLE)
     assert not violations(visit, rest)
 
 

@@ -6,6 +6,7 @@ Where they stand, and that one answer is right, is tested in test_questions.py.
 import json
 
 import pytest
+import test_check
 from test_check import REFUSE, by_keys
 from test_engines import firefox, type_into, wait, webkit  # noqa: F401
 from test_labs import violations
@@ -126,46 +127,68 @@ def test_options_by_keys(visit):
     assert place(page, 0).get_by_role("status").evaluate(FOCUSED)
 
 
+HEIGHTS = "(all) => all.map((one) => one.getBoundingClientRect().height)"
+ASKING = [".predict"], ["#check-yourself"], [".bd-sidebar-primary"]
+
+
+def check_places(name, page, plain):
+    """A form is as high as the text that it replaces: nothing moves when it comes."""
+    plain.set_viewport_size(page.viewport_size)
+    forms, texts = (
+        one.locator(".predict").evaluate_all(HEIGHTS) for one in (page, plain)
+    )
+    assert len(forms) == len(texts) == len(FOUND[name])
+    for form, text in zip(forms, texts, strict=True):
+        assert abs(form - text) < 8, (forms, texts)
+
+
+def predict_all(name, page, act):
+    for number, p in enumerate(FOUND[name]):
+        asked = plain(place(page, number).locator("legend").inner_text())
+        assert asked == f"Predict. {p.question}".replace("`", "")
+        if p.options:
+            commit(page, number, number, act)
+            assert verdict(page, number) == words(name, number, number)
+        else:
+            place(page, number).get_by_role("textbox").fill("7")
+            place(page, number).get_by_role("button").press("Enter")
+
+
+def check_all(name, page, act, right):
+    """Each question of the check is there, and a wrong answer's link leads."""
+    for number, q in enumerate(test_check.FOUND[name]):
+        test_check.answer(page, number, right, name, act)
+        assert test_check.verdict(page, number).startswith("✓" if right else "✗")
+        link = test_check.form(page, number).get_by_role("link")
+        assert link.count() == (not right)
+        if not right:
+            target = link.get_attribute("href").rpartition("#")[2]
+            for found in link, page.locator(f"[id='{target}']"):
+                assert plain(found.inner_text()).startswith(q.section)
+
+
 @pytest.mark.parametrize("name", FOUND)
-def test_every_prediction_is_open_to_everyone(visit, phone, name):
-    """Wide and narrow, light and dark, before and after; by mouse and by touch."""
+def test_every_question_is_open_to_everyone(visit, phone, browser, book, name):
+    """Wide and narrow, light and dark, by mouse and by touch.
+
+    (What axe says before there is an answer is in test_pages.py.)
+    """
     wide, small = visit(name), visit(name, page=phone())
     small.evaluate("document.documentElement.dataset.theme = 'dark'")
-    for page, act in (wide, "click"), (small, "tap"):
-        assert page.locator(".predict").count() == len(FOUND[name])
-        for number, p in enumerate(FOUND[name]):
-            asked = plain(place(page, number).locator("legend").inner_text())
-            assert asked == f"Predict. {p.question}".replace("`", "")
-            assert violations(page, ".predict") == []
-            if p.options:
-                commit(page, number, number, act)
-                assert verdict(page, number) == words(name, number, number)
-            else:
-                place(page, number).get_by_role("textbox").fill("7")
-                place(page, number).get_by_role("button").press("Enter")
-        assert violations(page, ".predict") == []
+    with browser.new_context(java_script_enabled=False) as context:
+        text = context.new_page()
+        text.goto((book / f"notebooks/{name}.html").as_uri())
+        for page in wide, small:
+            check_places(name, page, text)
+    for page, act, right in (wide, "click", True), (small, "tap", False):
+        predict_all(name, page, act)
+        check_all(name, page, act, right)
+        page.locator("summary", has_text="Your progress").click()
+        page.get_by_role("button", name="Forget my scores and guesses").click()
+        assert violations(page, {"include": ASKING}) == []
         width = page.viewport_size["width"]
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-HEIGHTS = "(all) => all.map((one) => one.getBoundingClientRect().height)"
-
-
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_form_is_as_high_as_the_text_that_it_replaces(visit, browser, book, width):
-    """So that nothing moves when it comes."""
-    with browser.new_context(java_script_enabled=False) as context:
-        plain = context.new_page()
-        for name in FOUND:
-            page = visit(name)
-            for one in page, plain:
-                one.set_viewport_size({"width": width, "height": 800})
-            plain.goto((book / f"notebooks/{name}.html").as_uri())
-            both = [
-                one.locator(".predict").evaluate_all(HEIGHTS) for one in (page, plain)
-            ]
-            for form, text in zip(*both, strict=True):
-                assert abs(form - text) < 8, (name, both)
+        assert test_check.kept(page) == {name: 6 * right}
 
 
 @pytest.mark.parametrize("width", [1280, 390])
