@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from .data import Digits
+from .devices import uncompiled
 from .events import EndEpoch, Evaluation, History
 from .ranks import Ranks
 from .system import atomic_write
@@ -30,7 +31,8 @@ class Checkpoints:
     """A folder, and the training run that saves its epochs there, as ``epoch_0.pt`` ….
 
     `settings` are what its steps depend on beside `model` and `optimizer`: numbers, and
-    which digits. `run` is its identity, drawn at random.
+    which digits. `run` is its identity, drawn at random. A compiled model is saved as
+    the one that it was made of, and either goes on with what the other has saved.
     """
 
     folder: Path
@@ -38,6 +40,9 @@ class Checkpoints:
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
     run: str = ""
+
+    def __post_init__(self) -> None:
+        self.model = uncompiled(self.model)
 
     def start(self, resume: bool, ranks: Ranks) -> History:
         """Begin a run in the folder, or go on after the last epoch of the one there.
@@ -124,6 +129,7 @@ def restore(folder: Path, epoch: int, model: nn.Module) -> None:
             f"{path}: this epoch is of an earlier training run than the one that has "
             "begun in this folder since"
         )
+    model = uncompiled(model)
     _compare(model, saved, path, layers=False)
     model.load_state_dict(saved["model"])
 

@@ -57,12 +57,19 @@ def find_device(name: torch.device | str, source: str) -> torch.device:
     return device
 
 
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Give the model that `torch.compile` has wrapped, or the model itself."""
+    inner = getattr(model, "_orig_mod", model)
+    return inner if isinstance(inner, nn.Module) else model
+
+
 def input_format(model: nn.Module) -> dict[str, Any]:
     """Tell where and in what format a model takes its inputs, for `Tensor.to`.
 
     Convolutions on the CPU are faster with the channels innermost in memory. Only
     PyTorch's layers and ours get them so: others may `view`, which fails on this order.
     """
+    model = uncompiled(model)
     tensors = [*model.parameters(), *model.buffers()]
     device = tensors[0].device if tensors else torch.device("cpu")
     dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())

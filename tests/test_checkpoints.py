@@ -325,6 +325,29 @@ def test_a_full_disk(tmp_path, few):
     trainer.restore(tmp_path, 1)
 
 
+def test_a_compiled_model_goes_on_as_the_one_it_was_made_of(tmp_path, few):
+    """And the other way round; torch.compile gives its weights other names."""
+
+    def compiled():
+        return torch.compile(LeNet(), backend="eager")
+
+    expected = make(LeNet)
+    expected.fit(few, epochs=3)
+    settings = {"epochs": 3, "checkpoint_dir": tmp_path, "resume": True}
+    for model, stop in (compiled, 1), (LeNet, 2), (compiled, 3):
+        trainer = make(model, seed=stop - 1)
+        if stop < 3:
+            with pytest.warns(UserWarning, match=f"interrupted after {stop} of 3"):
+                trainer.fit(few, event_handler=stop_in(stop), **settings)
+        else:
+            assert len(trainer.fit(few, **settings)) == 3
+    assert same(weights(trainer), weights(expected))
+    for model in compiled, LeNet:
+        trainer = make(model, seed=5)
+        trainer.restore(tmp_path, 2)
+        assert same(weights(trainer), weights(expected))
+
+
 TRAIN = """
 import sys, time, torch
 from mnist_lesson import MultilayerPerceptron, Trainer, load_mnist

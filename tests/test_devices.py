@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mnist_lesson import SoftmaxRegression, Trainer, pick_device
+from mnist_lesson import LeNet, SoftmaxRegression, Trainer, pick_device
+from mnist_lesson.devices import input_format
 
 
 def test_pick_device(monkeypatch):
@@ -23,3 +24,9 @@ def test_what_is_no_device(name, monkeypatch):
         monkeypatch.setenv("MNIST_LESSON_DEVICE", name)
         with pytest.raises(ValueError, match=rf"^\$MNIST_LESSON_DEVICE {message}"):
             pick_device()
+
+
+def test_a_compiled_model_takes_its_inputs_as_it_would_itself():
+    compiled = torch.compile(LeNet(), backend="eager")
+    assert input_format(compiled) == input_format(LeNet())
+    assert input_format(compiled)["memory_format"] == torch.channels_last
