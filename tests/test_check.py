@@ -221,6 +221,7 @@ def test_scores_are_forgotten_but_not_by_accident(visit, book, where):
     forget.press("Enter")
     assert keep.evaluate("(button) => button === document.activeElement")
     page.keyboard.press("Enter")
+    assert forget.evaluate("(button) => button === document.activeElement")
     assert forget.is_visible() and kept(page) == {NAME: 3}
     forget.click()
     page.get_by_role("button", name="Forget them").click()
@@ -228,6 +229,7 @@ def test_scores_are_forgotten_but_not_by_accident(visit, book, where):
     assert page.get_by_text("Your best").count() == 0
     assert kept(page) == {} == marks(page)
     assert "Checks finished: 0." in page.inner_text(".check-progress")
+    assert "0 of 0" not in page.inner_text(".check-progress")
     page.reload()
     page.wait_for_selector(".check-progress")
     assert marks(page) == {}

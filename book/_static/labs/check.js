@@ -70,8 +70,9 @@
           make("span.check-spoken", ` (${score} of ${QUESTIONS} right)`)));
       }
     }
-    sum.textContent = `Checks finished: ${all.length}. Right answers: `
-      + `${all.reduce((a, b) => a + b, 0)} of ${QUESTIONS * all.length}.`;
+    const right = `${all.reduce((a, b) => a + b, 0)} of ${QUESTIONS * all.length}`;
+    sum.textContent = `Checks finished: ${all.length}.`
+      + (all.length ? ` Right answers: ${right}.` : "");
   }
 
   /* A fold that says what is remembered, copies it as a link, and forgets it. */
@@ -81,7 +82,7 @@
       line.textContent = "";
       row.hidden = asking;
       sure.hidden = !asking;
-      (asking ? sure : row).querySelector("button").focus();
+      (asking ? sure.querySelector("button") : row.lastChild).focus();
     };
     async function copy() {
       const link = here + LINK + new URLSearchParams(scores.read());
