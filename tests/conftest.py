@@ -208,6 +208,14 @@ def examples():
 
 
 @pytest.fixture(scope="session")
+def lenet():
+    """Give LeNet with the page's weights."""
+    from tools.make_lab_weights import unpack
+
+    return unpack("LeNet")[0].eval()
+
+
+@pytest.fixture(scope="session")
 def write_folder():
     """Write four small files under MNIST's names."""
     from mnist_lesson import write_idx

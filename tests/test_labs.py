@@ -68,8 +68,8 @@ FRAMES = """(count) => new Promise((done) => {
     next();
 })"""
 # Axe looks at the colours of one text after another, most of its time: one text of each
-# kind is enough. A kind is all elements around a text; of a table, odd rows and
-# even ones are two.
+# kind is enough. A kind is all elements around a text, with what styles may depend on;
+# of a table, odd rows and even ones are two.
 AXE = """async (part) => {
     const options = { preload: false, resultTypes: ["violations"] };
     const colours = { "color-contrast": { enabled: false } };
@@ -79,14 +79,17 @@ AXE = """async (part) => {
     const left = (part.exclude ?? []).flat().join() || "nothing";
     const kinds = new Map(), texts = new Map();
     for (const element of document.querySelectorAll("body, body *")) {
-        const { localName, className, disabled, parentElement, style } = element;
+        const { localName, parentElement } = element;
+        const styled = /^(class|style|disabled|data-|aria-(?!label|describedby))/;
+        const told = [...element.attributes].filter(({ name }) => styled.test(name));
         const row = localName === "tr"
             && [...parentElement.children].indexOf(element) % 2;
-        const own = [localName, className, disabled, style?.cssText, row].join();
-        const kind = `${kinds.get(parentElement)} ${own}`;
+        const own = told.map(({ name, value }) => `${name}=${value}`);
+        const kind = [kinds.get(parentElement), localName, row, ...own].join(" ");
         kinds.set(element, kind);
         const text = [...element.childNodes].some((node) =>
-            node.nodeType === Node.TEXT_NODE && node.data.trim());
+            node.nodeType === Node.TEXT_NODE && node.data.trim())
+            || ["input", "select"].includes(localName);
         if (text && !texts.has(kind) && element.checkVisibility()
             && !element.closest(left) && roots.some((root) => root.contains(element))) {
             texts.set(kind, element);
@@ -181,6 +184,13 @@ def invent(lab, tmp_path):
         return lab("invented", folder=tmp_path, **options)
 
     return invent
+
+
+def test_a_text_that_is_hard_to_read_is_found(invent):
+    pale = '<p style="color: #ccc">pale</p><input value="pale" style="color: #ccc">'
+    page = invent(f"root.innerHTML = '<p>dark</p>' + `{pale}` + '<p>dark</p>';")
+    found = dict(violations(page, "[data-lab]"))
+    assert [html.split()[0] for html in found["color-contrast"]] == ["<p", "<input"]
 
 
 def test_a_lab_is_loaded_only_when_it_comes_near(invent):

@@ -119,7 +119,7 @@ def test_pages_quote_what_was_measured(page):
     for record in (changed["models"] | changed["experiments"]).values():
         record["seeds"]["0"]["accuracy"] = 0.5
     changed["rates"]["LeNet"]["0.1"] = [0.5, 0.5]
-    changed["ladder"]["data in memory"]["epochs"] = 0.5
+    changed["ladder"]["whole batches from memory"]["epochs"] = 0.5
     changed["machines"]["seconds"]["LeNet"] = {"one process": 0.5}
     said = texts(page)
     assert [tool.filled(text, RESULTS) for text in said] == said
