@@ -68,7 +68,7 @@ results: $(INSTALLED)
 	$(BIN)/python tools/results.py
 
 bench: $(INSTALLED)
-	set -e; for part in bench peers machines seconds; do \
+	set -e; for part in bench peers machines seconds limits; do \
 		$(BIN)/python benchmarks/$$part.py; done
 	$(BIN)/python tools/results.py --fill
 

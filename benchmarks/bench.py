@@ -162,10 +162,10 @@ class Transformed:
 
     def __getitem__(self, index):
         picture = Image.fromarray(self.images[index])
-        # transforms.ToTensor() and transforms.Normalize((0.5,), (0.5,))
+        # transforms.ToTensor() and transforms.Normalize((0.1307,), (0.3081,))
         pixels = torch.from_numpy(np.array(picture, copy=True)).view(28, 28, 1)
         tensor = pixels.permute(2, 0, 1).contiguous().to(torch.float32).div(255)
-        mean, std = torch.as_tensor([0.5]), torch.as_tensor([0.5])
+        mean, std = torch.as_tensor([0.1307]), torch.as_tensor([0.3081])
         normalized = tensor.clone().sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
         return normalized, int(self.labels[index])
 

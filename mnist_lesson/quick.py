@@ -47,7 +47,7 @@ def train_quickly(
     device: torch.device | str | None = None,
     seed: int = 0,
 ) -> Trainer:
-    """Train a `QuickNet` for one epoch, at a rate found for that on validation digits.
+    """Train a `QuickNet` for one epoch, at a rate chosen on the validation digits.
 
     Parameters
     ----------

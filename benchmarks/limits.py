@@ -1,0 +1,124 @@
+"""Measure what else is said to make training fast, beside what the trainer does.
+
+    python benchmarks/limits.py
+
+`QuickNet` is trained for an epoch of 12,800 digits in each way, in turns; the median of
+five counts, as the seconds for 60,000. Compiling is timed apart. And two training
+runs at once, as in two notebooks, share two cores by threads of their own or take one
+each. Writes to results/results.json; `python tools/results.py --fill` writes the table.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from bench import timed
+from seconds import TIMED, TURNS, Batches, from_memory
+from torch import nn
+from torch.nn import functional as F
+
+sys.path.append(str(Path(__file__).parents[1]))
+from mnist_lesson import QuickNet, load_mnist
+from tools.results import RESULTS, save
+
+BATCH, ALL = 128, 60_000
+AS_IT_IS = "as in the trainer"
+RUN = """
+import sys, time, torch
+import mnist_lesson
+torch.set_num_threads(int(sys.argv[1]))
+digits = mnist_lesson.load_mnist(source="full", validation=0).train[:int(sys.argv[2])]
+trainer = mnist_lesson.Trainer(mnist_lesson.QuickNet(), device="cpu")
+start = time.perf_counter()
+trainer.fit(digits, epochs=1)
+print(time.perf_counter() - start)
+"""
+
+
+def steps(
+    model: nn.Module, batches: Batches, fused: bool = True, mixed: bool = False
+) -> Iterator[None]:
+    """Take the trainer's steps in a bare loop."""
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4,
+        fused=fused,
+    )  # fmt: skip
+    for images, labels in batches:
+        with torch.autocast("cpu", torch.bfloat16) if mixed else nullcontext():
+            cost = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        cost.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        yield
+
+
+def one_thread(work: Callable[[], None]) -> None:
+    """Do it with a single thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        work()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def time_ways() -> dict[str, float]:
+    """Time all ways in turns; and what comes before the first compiled epoch."""
+    digits = load_mnist(source="full", validation=0).train[:TIMED]
+
+    def epoch(model: nn.Module, **how) -> None:
+        for _ in steps(model.train(), from_memory(digits, BATCH, last=True), **how):
+            pass
+
+    plain = QuickNet().to(memory_format=torch.channels_last)
+    compiled = torch.compile(QuickNet().to(memory_format=torch.channels_last))
+    ways = {
+        AS_IT_IS: lambda: epoch(plain),
+        "optimizer not fused": lambda: epoch(plain, fused=False),
+        "bfloat16": lambda: epoch(plain, mixed=True),
+        "torch.compile": lambda: epoch(compiled),
+        "one thread": lambda: one_thread(lambda: epoch(plain)),
+    }
+    first = timed(ways["torch.compile"])
+    seconds = {way: [] for way in ways}
+    for _ in range(TURNS):
+        for way, work in ways.items():
+            seconds[way].append(timed(work))
+    medians = {way: statistics.median(times) for way, times in seconds.items()}
+    found = {way: spent * ALL / TIMED for way, spent in medians.items()}
+    return found | {"compiling": first - medians["torch.compile"]}
+
+
+def time_two(threads: int) -> float:
+    """Train twice at once, with so many threads each; give the longer time."""
+    command = [sys.executable, "-c", RUN, str(threads), str(TIMED)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
+        for _ in range(2)
+    ]
+    return max(float(process.communicate()[0]) for process in both) * ALL / TIMED
+
+
+def main() -> None:
+    """Measure and save."""
+    found, two = time_ways(), {"one thread": [], "two threads": []}
+    for _ in range(TURNS):
+        for threads, times in enumerate(two.values(), 1):
+            times.append(time_two(threads))
+    for way, times in two.items():
+        found[f"two runs at once, {way} each"] = statistics.median(times)
+    for way, spent in found.items():
+        print(f"{way}: {spent:.2f} s", flush=True)
+    results = json.loads(RESULTS.read_text("utf-8"))
+    results["limits"] = found
+    save(results)
+
+
+if __name__ == "__main__":
+    main()
