@@ -12,22 +12,21 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from bench import timed
-from seconds import TIMED, TURNS, Batches, from_memory
+from bench import BATCH, timed
+from seconds import TIMED, TURNS, from_memory
 from torch import nn
 from torch.nn import functional as F
 
 sys.path.append(str(Path(__file__).parents[1]))
-from mnist_lesson import QuickNet, load_mnist
+from mnist_lesson import Digits, QuickNet, load_mnist
 from tools.results import RESULTS, save
 
-BATCH, ALL = 128, 60_000
-AS_IT_IS = "as in the trainer"
+ALL = 60_000  # digits
 RUN = """
 import sys, time, torch
 import mnist_lesson
@@ -40,22 +39,22 @@ print(time.perf_counter() - start)
 """
 
 
-def steps(
-    model: nn.Module, batches: Batches, fused: bool = True, mixed: bool = False
-) -> Iterator[None]:
+def epoch(
+    model: nn.Module, digits: Digits, fused: bool = True, mixed: bool = False
+) -> None:
     """Take the trainer's steps in a bare loop."""
     optimizer = torch.optim.SGD(
         model.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4,
         fused=fused,
     )  # fmt: skip
-    for images, labels in batches:
+    model.train()
+    for images, labels in from_memory(digits, BATCH, last=True):
         with torch.autocast("cpu", torch.bfloat16) if mixed else nullcontext():
             cost = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         cost.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        yield
 
 
 def one_thread(work: Callable[[], None]) -> None:
@@ -72,18 +71,14 @@ def time_ways() -> dict[str, float]:
     """Time all ways in turns; and what comes before the first compiled epoch."""
     digits = load_mnist(source="full", validation=0).train[:TIMED]
 
-    def epoch(model: nn.Module, **how) -> None:
-        for _ in steps(model.train(), from_memory(digits, BATCH, last=True), **how):
-            pass
-
     plain = QuickNet().to(memory_format=torch.channels_last)
     compiled = torch.compile(QuickNet().to(memory_format=torch.channels_last))
     ways = {
-        AS_IT_IS: lambda: epoch(plain),
-        "optimizer not fused": lambda: epoch(plain, fused=False),
-        "bfloat16": lambda: epoch(plain, mixed=True),
-        "torch.compile": lambda: epoch(compiled),
-        "one thread": lambda: one_thread(lambda: epoch(plain)),
+        "as in the trainer": lambda: epoch(plain, digits),
+        "optimizer not fused": lambda: epoch(plain, digits, fused=False),
+        "bfloat16": lambda: epoch(plain, digits, mixed=True),
+        "one thread": lambda: one_thread(lambda: epoch(plain, digits)),
+        "torch.compile": lambda: epoch(compiled, digits),
     }
     first = timed(ways["torch.compile"])
     seconds = {way: [] for way in ways}
