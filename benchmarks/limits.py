@@ -70,7 +70,6 @@ def one_thread(work: Callable[[], None]) -> None:
 def time_ways() -> dict[str, float]:
     """Time all ways in turns; and what comes before the first compiled epoch."""
     digits = load_mnist(source="full", validation=0).train[:TIMED]
-
     plain = QuickNet().to(memory_format=torch.channels_last)
     compiled = torch.compile(QuickNet().to(memory_format=torch.channels_last))
     ways = {

@@ -1,7 +1,6 @@
 """The bundle: what a school without a network unpacks, opens and installs."""
 
 import hashlib
-import os
 import subprocess
 import sys
 import zipfile
@@ -40,14 +39,12 @@ def test_it_is_small_and_the_same_each_time(packed, tmp_path):
         names = archive.namelist()
         assert names == sorted(names)
         assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
-    # A part of it, also built from files that are newer.
-    sums = []
-    for time in 10**9, 2 * 10**9:
-        for gathered in (packed / "gathered" / "student").rglob("*"):
-            os.utime(gathered, (time, time))
-        bundle.pack(tmp_path / path.name, packed / "gathered" / "student")
-        sums.append(hashlib.sha256((tmp_path / path.name).read_bytes()).hexdigest())
-    assert sums[0] == sums[1]
+    # Also built from files that are newer.
+    for gathered in (packed / "gathered").rglob("*"):
+        gathered.touch()
+    bundle.pack(tmp_path / path.name, packed / "gathered")
+    sums = [hashlib.sha256(p.read_bytes()) for p in (path, tmp_path / path.name)]
+    assert sums[0].digest() == sums[1].digest()
     [wheel] = packed.glob("gathered/*.whl")
     (tmp_path / "again").mkdir()
     again = tmp_path / "again" / bundle.build(tmp_path / "again")

@@ -35,8 +35,8 @@ DONE = """() => [...document.querySelectorAll(".jp-InputPrompt")].every(
 def chapter(tmp_path):
     """Copy LeNet's chapter, as a learner may change it; give where it is.
 
-    It has no outputs yet, makes its plotter in an earlier cell, trains on the sample,
-    long enough to be stopped, and ends soon after that.
+    It has no outputs yet, makes its plotter in an earlier cell, and trains on the
+    sample, long enough to be stopped.
     """
     notebook = nbformat.read(CHAPTER, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -45,7 +45,6 @@ def chapter(tmp_path):
     [load] = [cell for cell in cells if "load_mnist()" in cell.source]
     load.source = load.source.replace("load_mnist()", 'load_mnist(source="sample")')
     [fit] = [cell for cell in cells if "CostPlotter()" in cell.source]
-    del notebook.cells[notebook.cells.index(cells[cells.index(fit) + 3]) :]
     load.source += "\nplotter = CostPlotter()"
     fit.source = fit.source.replace("event_handler=", "epochs=100, event_handler=")
     fit.source = fit.source.replace("CostPlotter()", "plotter")
