@@ -24,7 +24,7 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
 HOME = CONFIG["html"]["baseurl"]
 BASE = urlsplit(HOME).path
 PAGES = chapters.pages()
-EXTRA = ["genindex", "search", "404"]
+EXTRA = ["search", "404"]
 CHAPTERS = chapters.notebooks()
 COLAB = "https://colab.research.google.com"
 

@@ -40,6 +40,7 @@ SHEETS = [
     *("basic.css", "styles/pydata-sphinx-theme.css", "pygments.css"),
     *("styles/sphinx-book-theme.css", "togglebutton.css", "copybutton.css"),
     *("mystnb.*.css", "sphinx-thebe.css", "sphinx-design.min.css", "course.css"),
+    "labs/*.css",
 ]
 
 

@@ -134,18 +134,24 @@ def drop_what_is_unused(page, static):
 
 
 def take_sheets(page, static):
-    """Put one stylesheet in the place of all: a page waits for each of them."""
+    """Put one stylesheet in the place of all: a page waits for each of them.
+
+    Those of the labs are in it, too: each that came later would make the browser look
+    at every element of the page again.
+    """
     one, *others = page.cssselect("link[rel=stylesheet]")
     folder, _, _ = one.get("href").partition("_static/")
-    names = (tag.get("href")[len(folder) :].partition("?")[0] for tag in (one, *others))
+    names = [tag.get("href")[len(folder) :].partition("?")[0] for tag in (one, *others)]
+    names += [f"_static/labs/{name}" for name in stylesheets.of_labs(static / "labs")]
     sheet = stylesheets.join(static, tuple(name.replace(*IMPORTS) for name in names))
     one.set("href", f"{folder}_static/{sheet.name}")
+    one.set("data-labs", "")
     for tag in others:
         tag.drop_tree()
 
 
 def bring_lab(page, labs):
-    """Give a page the scripts and styles of a lab in its first section.
+    """Give a page the scripts of a lab in its first section.
 
     lab.js would ask for them only when it is read itself. They are what the lab is
     built of: lab.define("name", ["part", …], …). The rest of what it loads, such as the
@@ -164,8 +170,6 @@ def bring_lab(page, labs):
     earliest.addprevious(common)
     for part in parts:
         earliest.addprevious(E.script(src=f"{folder}{part}.js", defer=""))
-    for part in ("lab", name):
-        page.head.append(E.link(rel="stylesheet", href=f"{folder}{part}.css"))
     # The reader came for the figure: menus and search can wait until it is there.
     others = page.cssselect("script[defer]:not([src*=labs]):not([src*=course])")
     sources = [tag.get("src") for tag in others]
@@ -179,7 +183,7 @@ def show_alone(page, path):
     head = "".join(
         written(tag)
         for tag in page.cssselect(
-            "meta[charset], meta[name=viewport], script[data-cfasync], link[rel=icon], "
+            "meta[charset], meta[name], script[data-cfasync], link[rel=icon], "
             "link[rel=stylesheet], script[src*='labs/lab.js'], script[src*=course]"
         )
     )
@@ -201,6 +205,20 @@ def show_alone(page, path):
 """,
             "utf-8",
         )
+
+
+def lead_in(path, config):
+    """Write the page that only leads to the book's first."""
+    first, title = f"{config.root_doc}.html", config.html_title
+    path.write_text(
+        f"""<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={first}">
+<link rel="icon" href="_static/favicon.png"><title>{title}</title></head>
+<body><a href="{first}">{title}</a></body></html>
+""",
+        "utf-8",
+    )
 
 
 def size_pictures(page, folder):
@@ -282,9 +300,13 @@ def finish(app, error):
                 show_path(page, path.parent)
             size_pictures(page, path.parent)
             mend_for_everyone(page)
+            if not page.cssselect("meta[name=description]"):  # the search, and 404
+                words = first(page, "title").text
+                page.head.append(E.meta(name="description", content=words))
             show_alone(page, path)
             whole = html.tostring(page, encoding="unicode", doctype="<!DOCTYPE html>")
             path.write_text(whole, "utf-8")
+    lead_in(Path(app.outdir, "index.html"), app.config)
     write_font(static / "math.woff")
     stylesheets.shrink(static)
 

@@ -7,11 +7,27 @@ shown; a phone on a slow network waits three seconds for them.
 import os
 import re
 from functools import cache
+from graphlib import TopologicalSorter
 from hashlib import sha256
 from itertools import pairwise
 
 import tinycss2
 from tinycss2.ast import AtRule, QualifiedRule
+
+IMPORT = r'(?m)^@import url\("(\w+\.css)"\);$'
+
+
+def of_labs(folder):
+    """Name the labs' own sheets: what all share first, and what one imports before it.
+
+    (Within another sheet, an import would not be at its beginning.)
+    """
+    imports = {
+        path.name: re.findall(IMPORT, path.read_text("utf-8"))
+        for path in sorted(folder.glob("*.css"))
+    }
+    shared = {name: ["lab.css", *names] for name, names in imports.items()}
+    return TopologicalSorter(shared | {"lab.css": []}).static_order()
 
 
 @cache
@@ -29,7 +45,8 @@ def join(static, names):
     for sheet in map(static.parent.joinpath, names):
         # Addresses are relative to their sheet; data:… and #… are none.
         address = r"""url\((["']?)([^"'):#]+)\1\)"""
-        whole += re.sub(address, move, sheet.read_text("utf-8")) + "\n"
+        text = re.sub(IMPORT, "", sheet.read_text("utf-8"))
+        whole += re.sub(address, move, text) + "\n"
     path = static / f"book-{sha256(whole.encode()).hexdigest()[:8]}.css"
     path.write_text(whole, "utf-8")
     return path

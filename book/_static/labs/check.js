@@ -222,6 +222,7 @@
     }
     anew.push(ask);
     ask();
+    section.classList.add("check-asked");
     section.append(make("div.lab.check", forms, score, again));
   }
 
@@ -267,6 +268,7 @@
     }
     anew.push(ask);
     ask();
+    place.classList.add("check-asked");
   }
 
   async function begin() {

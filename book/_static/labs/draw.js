@@ -3,7 +3,8 @@
 "use strict";
 
 lab.define("draw", ["pad", "pixels", "examples"], (
-  { HARD, program, pixels, drawingPad }, { paper, image }, { accuracies, digits },
+  { HARD, program, pixels, drawingPad }, { INK, paper, paint, image },
+  { accuracies, digits },
 ) => {
   const { make, button, percent, argmax } = lab;
   const BLANK =
@@ -16,32 +17,46 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     + "digits; softmax regression misreads the hard ones.";
 
   /* The three answers, large; and a table, ten rows of probabilities, a column for each
-     model. */
+     model. All stays in its place and only says something else: a phone's processor
+     would take longer to make it anew than the models take to read. */
   function readings(accuracies) {
     const names = Object.keys(accuracies), digits = [..."0123456789"];
-    const answers = make("dl.lab-draw-answers"), rows = make("tbody");
+    const write = (element, text) => {
+      if (element.textContent !== text) element.textContent = text;
+    };
+    /* A share in words and as a bar. */
+    function gauge() {
+      const words = make("span"), bar = make("span.lab-draw-bar");
+      const say = (share, none) => {
+        write(words, share === undefined ? none : percent(share));
+        bar.style.width = `${100 * (share ?? 0)}%`;
+      };
+      return { parts: [words, bar], say };
+    }
+    const large = names.map(() => ({ digit: make("span.lab-draw-answer"), ...gauge() }));
+    const answers = make("dl.lab-draw-answers", names.map((name, m) =>
+      make("div", make("dt", name), make("dd", large[m].digit, large[m].parts))));
+    const gauges = digits.map(() => names.map(gauge));
+    const cells = gauges.map((row) => row.map(({ parts }) => make("td", parts)));
     const heads = names.map((name) =>
       [name, make("small", `test accuracy ${percent(accuracies[name], 2)}`)]);
     const table = make("table.lab-draw-table",
       make("caption", "What the models read, and the probability of each digit"),
-      lab.heading("digit", ...heads), rows);
-    const bar = (share = 0) =>
-      make("span.lab-draw-bar", { style: `width: ${100 * share}%` });
-    const shown = (share, none) => (share === undefined ? none : percent(share));
+      lab.heading("digit", ...heads),
+      make("tbody", digits.map((digit, n) =>
+        make("tr", make("th", { scope: "row" }, digit), cells[n]))));
 
     /* The ten probabilities of each model; none where nothing is read. */
     function show(read = []) {
-      const best = read.map(argmax);
-      answers.replaceChildren(...names.map((name, m) => {
-        const share = read[m]?.[best[m]];
-        return make("div", make("dt", name),
-          make("dd", make("span.lab-draw-answer", String(best[m] ?? "–")),
-            make("span", shown(share, "")), bar(share)));
-      }));
-      rows.replaceChildren(...digits.map((digit, n) =>
-        make("tr", make("th", { scope: "row" }, digit), names.map((_, m) =>
-          make("td", { class: n === best[m] && "lab-draw-best" },
-            make("span", shown(read[m]?.[n], "–")), bar(read[m]?.[n]))))));
+      names.forEach((_, m) => {
+        const best = read[m] && argmax(read[m]);
+        write(large[m].digit, String(best ?? "–"));
+        large[m].say(read[m]?.[best], "");
+        digits.forEach((_, n) => {
+          gauges[n][m].say(read[m]?.[n], "–");
+          cells[n][m].classList.toggle("lab-draw-best", n === best);
+        });
+      });
     }
     show();
     return { table, answers, show };
@@ -88,8 +103,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     let arrived = false; // on a slow network the pad is there before the models
     const reader = reading().finally(() => { arrived = true; });
     const help = make("p", { id: "lab-draw-help" }, HELP);
-    const [preview, context] =
-      paper(28, 28, { class: "lab-draw-preview", role: "img" });
+    const [preview] = paper(28, 28, { class: "lab-draw-preview", role: "img" });
     const { answers, table, show } = readings(accuracies);
     const pad = drawingPad({ described: help.id, busy: answers, answer });
     const line = lab.status("lab-draw-line");
@@ -137,7 +151,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       const { levels, probabilities } = said;
       seen = levels;
       read = { ...said, own: whole && !last.key && !last.opening };
-      context.drawImage(image(levels ?? new Uint8Array(784), 28, 28), 0, 0);
+      paint(preview, levels ?? new Uint8Array(784), 255, INK);
       preview.setAttribute("aria-label", words(levels));
       show(probabilities);
       if (last.unfinished) return; // it is said when the digit is whole

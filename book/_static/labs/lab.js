@@ -42,6 +42,7 @@ const lab = (() => {
     if (!own.asked) {
       loading(file, (src) => make("script", { src, charset: "utf-8" })).onerror = () =>
         own.reject(new Error(`${file} could not be loaded`));
+      own.promise.catch(() => {}); // whoever needs it is told
     }
     own.asked = true;
     return own.promise;
@@ -60,13 +61,13 @@ const lab = (() => {
     return `(${build})(${await Promise.all(needs.map(source))})`;
   }
 
-  /* Load labs/NAME.css, which the lab can do without. */
-  const style = (name) => new Promise((go) => {
+  /* Load labs/NAME.css, if the book's own sheet doesn't have it. */
+  async function style(name) {
+    if (document.querySelector("[data-labs]")) return;
     const link =
       loading(`${name}.css`, (href) => make("link", { rel: "stylesheet", href }));
-    if (link.sheet) go();
-    else link.onload = link.onerror = go;
-  });
+    if (!link.sheet) await new Promise((go) => { link.onload = link.onerror = go; });
+  }
 
   /* Let the page draw, and answer whoever uses it, before going on. */
   const pause = () => new Promise((next) => setTimeout(next));
@@ -135,6 +136,7 @@ const lab = (() => {
       const name = place.dataset.lab;
       const [build, { share }] =
         await Promise.all([load(name), load("share"), style(name)]);
+      await pause();
       await share(place, root, await build(root));
       await pause();
       const page = document.documentElement, height = page.scrollHeight;
@@ -367,13 +369,17 @@ const lab = (() => {
   define("maths", [], maths);
 
   const near = new IntersectionObserver((entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) {
-        near.unobserve(target);
-        open(target);
-      }
+    for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+      near.unobserve(target);
+      open(target);
     }
   }, { rootMargin: "300px" });
+
+  // The text comes first. (A tab that nobody sees paints nothing, for the time being.)
+  const painted = new Promise((go) => {
+    new PerformanceObserver(go).observe({ type: "paint", buffered: true });
+    setTimeout(go, 2_000);
+  });
 
   // A deferred script: the page has been read, though other scripts are on their way.
   const places = document.querySelectorAll("[data-lab]");
@@ -381,7 +387,7 @@ const lab = (() => {
   for (const place of places) {
     const name = place.dataset.lab, asked = location.hash.startsWith(`#${name}=`);
     if (asked) place.scrollIntoView();
-    if (asked || loader(`${name}.js`)) open(place);
+    if (asked || loader(`${name}.js`)) painted.then(() => open(place));
     else near.observe(place);
   }
 

@@ -2,7 +2,6 @@
    step against the gradient, in a worker; the page draws what it tells. */
 "use strict";
 
-lab.ask("digits"); // they take longest
 lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
   const { make, button, slider, percent, thousands } = lab;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
@@ -304,7 +303,7 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
         chosen("Activation", shape, "activation", ACTIVATIONS, anew),
         chosen("First weights", shape, "start", STARTS, anew),
         chosen("Training digits", shape, "count", [100, 1000, 4000], anew)) : "",
-      lab.row(hidden ? make("strong", "Each step:") : "",
+      make("div.lab-row.lab-learn-step", hidden ? make("strong", "Each step:") : "",
         steps("Learning rate", "rate"),
         steps("Batch size", "batch"),
         chosen("Momentum", options, "momentum", OFFERED.momentum, goingOn),
