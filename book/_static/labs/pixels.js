@@ -24,9 +24,9 @@
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(canvas.width, canvas.height);
     const whole = new Uint32Array(pixels.data.buffer); // a pixel's four bytes at once
-    values.forEach((value, n) => {
-      whole[n] = colours[255 + Math.round(255 * value / (limit || 1))];
-    });
+    for (let n = 0; n < values.length; n++) {
+      whole[n] = colours[255 + Math.round(255 * values[n] / (limit || 1))];
+    }
     context.putImageData(pixels, 0, 0);
     return canvas;
   }

@@ -105,8 +105,8 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
         lay(units, named);
       }
       tiles.forEach((canvas, k) => {
-        const own =
-          Float32Array.from({ length: 784 }, (_, i) => weights[units * i + k]);
+        const own = new Float32Array(784);
+        for (let i = 0; i < 784; i++) own[i] = weights[units * i + k];
         paint(canvas, own, limit, PALETTES[colours]);
         canvas.classList.toggle("lab-learn-dead", dead.includes(k));
       });
@@ -192,14 +192,20 @@ lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
   /* Digits, with what the network says of each. */
   function answers() {
     const figure = make("div.lab-tiles");
-    const draw = (all) => figure.replaceChildren(...all.map(
-      ({ levels, label, digit, share }) => {
-        const right = label === digit ? "✓" : "✗";
-        const canvas =
-          tile({ role: "img", "aria-label": `A ${label}, read as ${digit}` });
-        return make("div", paint(canvas, levels, 255, PAPER),
-          make("span", `${digit} ${right}`), make("span", percent(share, 0)));
-      }));
+    let tiles = []; // they stay, and say something else
+    function draw(all) {
+      if (tiles.length !== all.length) {
+        tiles = all.map(() => [tile({ role: "img" }), make("span"), make("span")]);
+        figure.replaceChildren(...tiles.map((parts) => make("div", parts)));
+      }
+      all.forEach(({ levels, label, digit, share }, n) => {
+        const [canvas, answer, sure] = tiles[n];
+        paint(canvas, levels, 255, PAPER)
+          .setAttribute("aria-label", `A ${label}, read as ${digit}`);
+        answer.textContent = `${digit} ${label === digit ? "✓" : "✗"}`;
+        sure.textContent = percent(share, 0);
+      });
+    }
     return { figure, draw };
   }
 
