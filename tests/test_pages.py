@@ -15,12 +15,13 @@ import pytest
 from docutils import nodes
 from server import served
 from test_book import BASE, EXTRA, PAGES
-from test_labs import FRAMES, PLACES, violations
+from test_labs import FRAMES, LABS, PLACES, violations
 from test_questions import SOURCES
 
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 import math_font
 import pages
+import stylesheets
 
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
@@ -40,7 +41,7 @@ SHEETS = [
     *("basic.css", "styles/pydata-sphinx-theme.css", "pygments.css"),
     *("styles/sphinx-book-theme.css", "togglebutton.css", "copybutton.css"),
     *("mystnb.*.css", "sphinx-thebe.css", "sphinx-design.min.css", "course.css"),
-    "labs/*.css",
+    *(f"labs/{name}" for name in stylesheets.of_labs(LABS)),
 ]
 
 
@@ -128,7 +129,8 @@ def test_a_page_is_light_whole_and_open_to_everyone(visit, site, name):
     asks = name.removeprefix("notebooks/") in {path.stem for path in SOURCES}
     if asks:
         visit.wait_for_selector(".check form")
-    # Nothing else loads questions.
+    # One sheet has all styles, and nothing else loads questions.
+    assert sum(path.endswith(".css") for path in site.sent) == 1
     assert asks == sum("labs/questions/" in path for path in site.sent)
     # An empty alt would be right for a decoration only: there is none.
     assert visit.evaluate("[...document.images].every((i) => i.alt.length > 3)")
@@ -375,7 +377,7 @@ def test_what_styles_leave_out_no_page_misses(book, browser, name, theme):
         for name in SHEETS
         for sheet in (book / "_static").glob(name)
     )
-    assert 3 * len(shrunk) < len(whole)
+    assert 3 * len(shrunk) < len(whole) and "@import" not in shrunk
     address = (book / f"{name}.html").as_uri()
     with browser.new_context(viewport=LAPTOP, color_scheme=theme) as context:
         assert styles(context.new_page(), address, shrunk) == styles(

@@ -100,7 +100,7 @@ def course(checkout, full_mnist):
 
     labs = course / "book" / "_static" / "labs"
     (labs / "thrown.js").write_text(LAB, "utf-8")
-    (labs / "thrown.css").write_text(".lab output { padding: 0.5rem; }", "utf-8")
+    (labs / "thrown.css").write_text(".lab-thrown { padding: 0.5rem; }", "utf-8")
     (course / "tests" / "test_lab_thrown.py").write_text(LAB_TEST, "utf-8")
 
     chapter = nbformat.read(course / "notebooks" / "07_lenet.ipynb", as_version=4)

@@ -1,7 +1,7 @@
 """Sphinx extension: pages that are light, self-contained and usable by everyone.
 
 Formulas become MathML while the book is built. Each page is mended when the book is
-complete: it loads only the scripts and styles that it uses, its icons and the sizes of
+complete: it loads only the scripts that it uses, its icons and the sizes of
 its pictures stand in the page, and assistive technology can read all of it.
 """
 
@@ -141,8 +141,7 @@ def take_sheets(page, static):
     """
     one, *others = page.cssselect("link[rel=stylesheet]")
     folder, _, _ = one.get("href").partition("_static/")
-    names = [tag.get("href")[len(folder) :].partition("?")[0] for tag in (one, *others)]
-    names += [f"_static/labs/{name}" for name in stylesheets.of_labs(static / "labs")]
+    names = (tag.get("href")[len(folder) :].partition("?")[0] for tag in (one, *others))
     sheet = stylesheets.join(static, tuple(name.replace(*IMPORTS) for name in names))
     one.set("href", f"{folder}_static/{sheet.name}")
     one.set("data-labs", "")
@@ -183,8 +182,9 @@ def show_alone(page, path):
     head = "".join(
         written(tag)
         for tag in page.cssselect(
-            "meta[charset], meta[name], script[data-cfasync], link[rel=icon], "
-            "link[rel=stylesheet], script[src*='labs/lab.js'], script[src*=course]"
+            "meta[charset], meta[name=viewport], meta[name=description], "
+            "script[data-cfasync], link[rel=icon], link[rel=stylesheet], "
+            "script[src*='labs/lab.js'], script[src*=course]"
         )
     )
     title, chapter = first(page, "h1").text, path.name
@@ -209,13 +209,13 @@ def show_alone(page, path):
 
 def lead_in(path, config):
     """Write the page that only leads to the book's first."""
-    first, title = f"{config.root_doc}.html", config.html_title
+    page, title = f"{config.root_doc}.html", escape(config.html_title)
     path.write_text(
         f"""<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={first}">
+<head><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={page}">
 <link rel="icon" href="_static/favicon.png"><title>{title}</title></head>
-<body><a href="{first}">{title}</a></body></html>
+<body><a href="{page}">{title}</a></body></html>
 """,
         "utf-8",
     )

@@ -32,20 +32,23 @@ def of_labs(folder):
 
 @cache
 def join(static, names):
-    """Write some sheets of a built book as one, named by its contents; give its path.
+    """Write some sheets of a built book, and those of its labs, as one; give its path.
 
-    They are named as from the folder of the book, and it stands in that of the `static`
-    files.
+    It is named by its contents. The sheets are named as from the folder of the book,
+    and it stands in that of the `static` files.
     """
 
     def move(address):
         return f"url({os.path.relpath(sheet.parent / address[2], static)})"
 
-    whole = ""
-    for sheet in map(static.parent.joinpath, names):
+    whole, labs = "", static / "labs"
+    others = map(static.parent.joinpath, names)
+    for sheet in (*others, *map(labs.joinpath, of_labs(labs))):
         # Addresses are relative to their sheet; data:… and #… are none.
         address = r"""url\((["']?)([^"'):#]+)\1\)"""
-        text = re.sub(IMPORT, "", sheet.read_text("utf-8"))
+        text = sheet.read_text("utf-8")
+        if sheet.parent == labs:
+            text = re.sub(IMPORT, "", text)
         whole += re.sub(address, move, text) + "\n"
     path = static / f"book-{sha256(whole.encode()).hexdigest()[:8]}.css"
     path.write_text(whole, "utf-8")
@@ -55,7 +58,7 @@ def join(static, names):
 def shrink(static):
     """Rewrite the stylesheets that the pages of a built book load."""
     occurs = classes(static.parent)
-    for path in (*static.glob("book-*.css"), *static.glob("labs/*.css")):
+    for path in static.glob("book-*.css"):
         path.write_text(written(path.read_text("utf-8"), occurs), "utf-8")
 
 

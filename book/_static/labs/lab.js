@@ -1,8 +1,8 @@
 /* What the labs share: figures that compute, in the page itself.
 
    A page holds a placeholder, <div data-lab="pooling">…</div>; what stands in it is for
-   readers without JavaScript. When it comes near the screen, labs/pooling.js and
-   labs/pooling.css are loaded, and it draws into it. Scripts are loaded by elements,
+   readers without JavaScript. When it comes near the screen, labs/pooling.js is loaded,
+   and it draws into it; the book has all labs' styles. Scripts are loaded by elements,
    not by fetch or as modules, so that a book opened from a disk works, too. */
 "use strict";
 
@@ -73,6 +73,9 @@ const lab = (() => {
   const pause = () => new Promise((next) => setTimeout(next));
   const frame = () => new Promise((next) => requestAnimationFrame(next)).then(pause);
 
+  /* The text comes first. (A tab that nobody sees draws nothing, for the time being.) */
+  const painted = Promise.race([frame(), new Promise((go) => setTimeout(go, 2_000))]);
+
   /* What a generator returns, with a rest at each of its yields. */
   async function finish(steps, rest) {
     for (;;) {
@@ -134,6 +137,7 @@ const lab = (() => {
     const root = make("section.lab");
     try {
       const name = place.dataset.lab;
+      await painted;
       const [build, { share }] =
         await Promise.all([load(name), load("share"), style(name)]);
       await pause();
@@ -375,24 +379,18 @@ const lab = (() => {
     }
   }, { rootMargin: "300px" });
 
-  // The text comes first. (A tab that nobody sees paints nothing, for the time being.)
-  const painted = new Promise((go) => {
-    new PerformanceObserver(go).observe({ type: "paint", buffered: true });
-    setTimeout(go, 2_000);
-  });
-
   // A deferred script: the page has been read, though other scripts are on their way.
   const places = document.querySelectorAll("[data-lab]");
   if (places.length) style("lab");
   for (const place of places) {
     const name = place.dataset.lab, asked = location.hash.startsWith(`#${name}=`);
     if (asked) place.scrollIntoView();
-    if (asked || loader(`${name}.js`)) painted.then(() => open(place));
+    if (asked || loader(`${name}.js`)) open(place);
     else near.observe(place);
   }
 
   return {
-    folder, define, ask, load, style, offload, pause, still, make,
+    folder, define, ask, load, style, offload, painted, pause, still, make,
     heading, row, button, slider, move, field, choice, WAYS, arrow, status, animation,
     plot, tint, fixed, percent, thousands, tensor, isDigit, ...maths(),
   };

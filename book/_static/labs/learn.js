@@ -2,6 +2,7 @@
    step against the gradient, in a worker; the page draws what it tells. */
 "use strict";
 
+lab.painted.then(() => lab.ask("digits")); // they take longest
 lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
   const { make, button, slider, percent, thousands } = lab;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
