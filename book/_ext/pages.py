@@ -1,8 +1,8 @@
 """Sphinx extension: pages that are light, self-contained and usable by everyone.
 
 Formulas become MathML while the book is built. Each page is mended when the book is
-complete: it loads only the scripts that it uses, its icons and the sizes of
-its pictures stand in the page, and assistive technology can read all of it.
+complete: it loads only the scripts that it uses, its icons and the sizes of its
+pictures stand in the page, and assistive technology can read all of it.
 """
 
 import json
