@@ -49,6 +49,21 @@ def verdict(page, number):
     return form(page, number).get_by_role("status").inner_text()
 
 
+def come_again(page, text=None, key=STORE):
+    """Reload a page with what is stored, or with a text that is stored before.
+
+    A browser under load may lose what was stored just before: then once more.
+    """
+    if text is None:
+        text = page.evaluate("(key) => localStorage.getItem(key)", key)
+    kept = None
+    while kept != text:
+        page.evaluate("(given) => localStorage.setItem(...given)", [key, text])
+        page.reload()
+        page.wait_for_selector(".check-progress")
+        kept = page.evaluate("(key) => localStorage.getItem(key)", key)
+
+
 def marks(page):
     """Read the scores in the contents as they are read out, by chapter."""
     links = page.locator(".bd-links a:has(.check-mark)")
@@ -89,7 +104,7 @@ def test_all_is_answered_by_keys_and_the_score_stands_in_the_contents(visit):
     score = page.get_by_role("status").filter(has_text="right on the first try")
     assert score.inner_text() == "6 of 6 right on the first try."
     assert marks(page) == {NAME: 6}
-    page.reload()
+    come_again(page)
     assert marks(visit("05_convolution")) == {NAME: 6} == kept(page)
 
 
@@ -133,7 +148,7 @@ def test_a_next_try_has_other_numbers_and_the_better_score_stays(visit):
         )
         assert verdict(page, 0) == ""
     assert len(asked) == len(orders) == 3 and kept(page) == {NAME: 6}
-    page.reload()
+    come_again(page)
     page.get_by_text("Your best: 6 of 6.").wait_for()
 
 
@@ -167,12 +182,8 @@ def copied(page):
 
 
 def store(page, scores):
-    """Store what stays after a reload; a browser under load may lose it once."""
-    text = scores if isinstance(scores, str) else json.dumps(scores)
-    while page.evaluate(KEPT) != text:
-        page.evaluate("(given) => localStorage.setItem(...given)", [STORE, text])
-        page.reload()
-        page.wait_for_selector(".check-progress")
+    """Store what stays after a reload."""
+    come_again(page, scores if isinstance(scores, str) else json.dumps(scores))
 
 
 def test_scores_travel_in_a_link_and_the_better_ones_stay(visit, browser):
@@ -230,8 +241,7 @@ def test_scores_are_forgotten_but_not_by_accident(visit, book, where):
     assert kept(page) == {} == marks(page)
     assert "Checks finished: 0." in page.inner_text(".check-progress")
     assert "0 of 0" not in page.inner_text(".check-progress")
-    page.reload()
-    page.wait_for_selector(".check-progress")
+    come_again(page)
     assert marks(page) == {}
 
 

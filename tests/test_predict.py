@@ -40,11 +40,8 @@ def verdict(page, number):
     return plain(place(page, number).get_by_role("status").inner_text())
 
 
-def come_again(page):
-    """Reload a page; a browser under load may lose what was stored just before."""
-    page.wait_for_timeout(300)
-    page.reload()
-    page.wait_for_selector(".check form")
+def come_again(page, text=None):
+    test_check.come_again(page, text, STORE)
 
 
 def words(name, number, option):
@@ -229,9 +226,7 @@ CORRUPT = ["{", "7", '{"x": 1}', f'{{"{NAME}/538ecc03": 7}}',
 
 @pytest.mark.parametrize("text", CORRUPT)
 def test_what_is_no_guess_is_ignored(visit, page, text):
-    keep = f"localStorage.setItem({json.dumps(STORE)}, {json.dumps(text)})"
-    page.add_init_script(f"if (!sessionStorage.once) {keep}; sessionStorage.once = 1;")
-    visit()
+    come_again(visit(), text)
     assert verdict(page, 0) == ""
     commit(page, 0, 1)
     come_again(page)
