@@ -175,7 +175,7 @@ def test_where_nothing_may_be_copied_the_address_has_it(lab):
     page = lab("scores")
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     page.get_by_text("Copy link").click()
-    page.get_by_text("The link is in your browser's address bar.").wait_for()
+    page.get_by_text("The link is in your browser’s address bar.").wait_for()
     assert "#scores=" in page.url
 
 

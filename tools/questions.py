@@ -207,7 +207,7 @@ def foretold(name: str, p: Prediction) -> str:
 
 
 def script(name: str, questions: list[Question]) -> str:
-    """Write a chapter's questions for its page."""
+    """Write a chapter's questions for its page, with apostrophes as Sphinx has them."""
     data = [
         {"tolerance": q.tolerance, "variants": [v._asdict() for v in q.variants]}
         if q.variants
@@ -215,6 +215,7 @@ def script(name: str, questions: list[Question]) -> str:
         for q in questions
     ]
     lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in data)
+    lines = re.sub(r"(`.*?`)|'", lambda found: found[1] or "’", lines)
     return (
         f"// From book/questions/{name}.yml, by tools/chapters.py.\n"
         f'lab.define("questions/{name}", [\n{lines}\n]);\n'

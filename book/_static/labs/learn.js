@@ -19,7 +19,7 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
   const UNITS = [1, 2, 4, 8, 16, 32, 64, 128];
   const ACTIVATIONS = [["ReLU", "ReLU"], ["Tanh", "tanh"], ["Sigmoid", "sigmoid"],
     ["Identity", "none"]];
-  const STARTS = [["he", "random, by He's rule"], ["small", "random, small (0.01)"],
+  const STARTS = [["he", "random, by He’s rule"], ["small", "random, small (0.01)"],
     ["large", "random, large (1)"], ["zero", "all zero"]];
 
   /* What the worker does. It begins anew, gets one more digit, or learns: from so many
@@ -288,7 +288,7 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
     const digitsRead = make("div",
       make("p.lab-learn-head", "Held-out digits, and how they are read"), tiles.figure);
     const first = make("div",
-      lab.row(lab.choice(hidden ? "First layer's weights" : "Templates", [
+      lab.row(lab.choice(hidden ? "First layer’s weights" : "Templates", [
         ["colours", "red for, blue against"], ["greys", "black for, white against"],
       ], palette, (name) => { palette = name; draw(); })),
       pictures.figure);

@@ -162,7 +162,7 @@
     }
     const [copy, line] = copier("Copy link", link,
       "Copied: whoever opens it sees this figure as it is now.",
-      "The link is in your browser's address bar.");
+      "The link is in your browser’s address bar.");
     /* To another page with this figure, as it is now. */
     const way = (href, text) => make("a", { href, async onclick(event) {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab
