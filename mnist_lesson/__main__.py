@@ -61,7 +61,10 @@ OF_FIT = ("epochs", "batch_size", "seed")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; give the exit status."""
-    rank = int(os.environ.get("RANK", 0))  # of several processes the first one speaks
+    # Of several processes the first one speaks.
+    rank = int(os.environ["RANK"]) if launched() else 0
+    if hasattr(sys.stdout, "reconfigure"):  # a file's name may have any characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     if rank:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
     warnings.showwarning = lambda message, *_: None if rank else say(message)

@@ -41,7 +41,7 @@ class RandomDistortion(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 1, S, S), square images → the same shape; interpolated between pixels."""
-        if not self.training:
+        if not self.training or len(x) == 0:  # one of several processes may get none
             return x
 
         def noise(*shape: int) -> torch.Tensor:

@@ -13,6 +13,7 @@ import secrets
 import warnings
 import zipfile
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,16 @@ class Checkpoints:
                     "checkpoint_dir"
                 )
         _compare(self.model, saved, path, layers=True)
+        # The optimizer knows what it learns by its place alone.
+        ours = _learned(self.model)
+        for here, there in zip_longest(ours, saved["settings"].get("learned", ours)):
+            if here != there:
+                raise ValueError(
+                    f"{path}: expected a training run that learns the same parameters, "
+                    f"in the same order, but where this one has {there or 'no more'}, "
+                    f"the model has {here or 'no more'}; freeze the same ones, or "
+                    "choose another checkpoint_dir"
+                )
 
     def save(self, history: History) -> None:
         """Save the last epoch of a history, whole or not at all."""
@@ -96,7 +107,11 @@ class Checkpoints:
             )
         content = {
             "run": self.run,
-            "settings": self.settings | {"layers": _layers(self.model)},
+            "settings": {
+                **self.settings,
+                "layers": _layers(self.model),
+                "learned": _learned(self.model),
+            },
             "history": [asdict(event) for event in history],
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -190,10 +205,12 @@ def _compare(model: nn.Module, saved: Any, path: Path, *, layers: bool) -> None:
             )
 
 
-def _shapes(state: dict[str, torch.Tensor]) -> dict[str, str]:
+def _shapes(state: dict[str, Any]) -> dict[str, str]:
     """Say of what type and shape each tensor of a state dictionary is."""
     return {
         name: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        if isinstance(value, torch.Tensor)
+        else type(value).__name__  # what get_extra_state gives
         for name, value in state.items()
     }
 
@@ -205,6 +222,11 @@ def _layers(model: nn.Module) -> dict[str, str]:
         for name, layer in model.named_modules()
         if not list(layer.children())
     }
+
+
+def _learned(model: nn.Module) -> list[str]:
+    """Name the parameters that are learned, in their order."""
+    return [name for name, p in model.named_parameters() if p.requires_grad]
 
 
 def _identity(folder: Path) -> str | None:

@@ -91,7 +91,7 @@ def framing_steps(file: Picture) -> dict[str, np.ndarray]:
     """
     try:
         grey = read_grey(file)
-        ink = _ink(grey.astype(int))
+        ink = _ink(grey.astype(np.int64))  # on Windows, int may have 32 bits
         marks = ink > max(FAINTEST, _grain(ink))
         strokes = _strokes(ink, _without_lines(ink, marks))
         digit = _digit(ink, strokes)
@@ -155,7 +155,7 @@ def _light_on_dark(grey: Numbers) -> bool:
     for part, mode, weight in (16, "nearest", 2), (2, "nearest", 2), (2, "reflect", 1):
         window = 2 * (max(grey.shape) // part // 2) + 1
         means = ndimage.uniform_filter(grey.astype(float), window, mode=mode)
-        cubes = (grey - np.rint(means).astype(int)) ** 3
+        cubes = (grey - np.rint(means).astype(np.int64)) ** 3
         vote = int(cubes.sum()) / (int(np.abs(cubes).sum()) + 1)
         votes += weight * vote * abs(vote)  # the sure ones count most
     return votes > 0

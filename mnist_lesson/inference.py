@@ -4,6 +4,7 @@ Pixels are scaled on the model's own device, batch by batch; what comes out is f
 whatever the model computes with.
 """
 
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .picture import Picture
 
 ALONE = Ranks()
+# Threads take turns: one that is done puts back the mode that another computes in.
+_ANSWERING = threading.RLock()
 EVALUATION_BATCH = 1_000  # digits at a time; the result is the same, but for rounding
 
 
@@ -108,19 +111,21 @@ def recognize(model: nn.Module, file: "Picture") -> Recognition:
 def compute_logits(model: nn.Module, images: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Compute logits in evaluation mode, and leave every layer's mode as it was."""
     images, wanted = grey_levels(images), input_format(model)
-    device, modes = wanted["device"], [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad(), autocast(device):
-            return torch.cat(
-                [
-                    checked(model(to_input(batch.to(device)).to(**wanted)), len(batch))
-                    for batch in images.split(EVALUATION_BATCH)
-                ]
-            )
-    finally:
-        for module, training in modes:  # some may be kept in evaluation mode
-            module.training = training
+    device = wanted["device"]
+    with _ANSWERING:
+        modes = [(m, m.training) for m in model.modules()]
+        model.eval()
+        try:
+            with torch.no_grad(), autocast(device):
+                return torch.cat(
+                    [
+                        checked(model(to_input(x.to(device)).to(**wanted)), len(x))
+                        for x in images.split(EVALUATION_BATCH)
+                    ]
+                )
+        finally:
+            for module, training in modes:  # some may be kept in evaluation mode
+                module.training = training
 
 
 def checked(logits: torch.Tensor, images: int) -> torch.Tensor:

@@ -4,14 +4,15 @@ All take images as `to_input` makes them, float32 (N, 1, 28, 28), and return log
 (N, 10): the softmax belongs to the cost while training and to `predict` afterwards.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from numbers import Integral
 
 import torch
 from torch import nn
 
 from .data import PAPER
-from .values import whole_number
+from .values import short, whole_number
 
 __all__ = ["LeNet", "LeNet5", "MultilayerPerceptron", "SoftmaxRegression"]
 
@@ -64,13 +65,22 @@ class MultilayerPerceptron(Layers):
         hidden: Sequence[int] = (128, 64),
         activation: Callable[[], nn.Module] = nn.ReLU,
     ):
-        if isinstance(hidden, int):
+        if isinstance(hidden, Integral):
             raise TypeError(f"hidden must be a list of sizes: write ({hidden},)")
+        if not isinstance(hidden, Iterable):
+            raise TypeError(
+                f"hidden must be a list of sizes, such as (128, 64), not {hidden!r}"
+            )
         if isinstance(activation, nn.Module):
             name = type(activation).__name__
             raise TypeError(
                 f"activation must make a layer each time: write nn.{name}, "
                 f"not nn.{name}()"
+            )
+        if not _makes_a_layer(activation):
+            raise TypeError(
+                "activation must make a layer each time: write nn.ReLU, for example, "
+                f"not {short(activation)}"
             )
         sizes = [784, *(whole_number("hidden", units, 1) for units in hidden)]
         layers: list[nn.Module] = [nn.Flatten()]
@@ -81,6 +91,14 @@ class MultilayerPerceptron(Layers):
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
+
+
+def _makes_a_layer(activation: object) -> bool:
+    """Tell a layer's class from a function of tensors, and from a name."""
+    try:
+        return callable(activation) and isinstance(activation(), nn.Module)
+    except TypeError:  # it wants a tensor
+        return False
 
 
 class LeNet(Layers):

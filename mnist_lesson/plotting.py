@@ -146,6 +146,7 @@ class CostPlotter:
         from .drawing import Figure, FigureCanvasAgg
 
         self._figure = Figure(figsize=(6.4, 4), dpi=100)
+        self._figure.set_layout_engine("none")  # whatever the reader's settings say
         FigureCanvasAgg(self._figure)  # or each drawing makes one
         axes = self._figure.add_axes(
             (0.135, 0.13, 0.835, 0.83), xlabel="step (batches)"
@@ -241,7 +242,9 @@ class CostPlotter:
         self._scale()
         png = io.BytesIO()
         # Little compression and no tight box (which draws twice) save most of the time.
-        self._figure.savefig(png, format="png", pil_kwargs={"compress_level": 1})
+        self._figure.savefig(
+            png, format="png", dpi="figure", pil_kwargs={"compress_level": 1}
+        )
         return png.getvalue()
 
     def _scale(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +14,21 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes the name `path` if all goes well.
 
     Renaming is atomic: whoever looks at `path`, even after a `kill -9`, finds the old
-    file or the new one, never half of it.
+    file or the new one, never half of it. A link stays one, and a file's permissions
+    stay; what is no file, such as a device, is refused.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: make the folder {path.parent} first")
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    file = Path(os.path.realpath(path))
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise OSError(f"{path}: this is a device, not a file; name a file")
+    temporary = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
         yield temporary
-        temporary.replace(path)
+        if file.is_file():
+            shutil.copymode(file, temporary)
+        temporary.replace(file)
     except OSError as error:
         if error.filename == str(temporary):  # a name that nobody knows
             error.filename, error.filename2 = str(path), None

@@ -58,6 +58,8 @@ class Trainer:
     bfloat16 the model does (`torch.autocast`); weights, cost and step keep their 32
     bits. On a CPU, convolutions get their inputs with the channels last in memory, if
     all layers are PyTorch's or this package's: that is faster, and no shape changes.
+    A layer that has parameters, but none to learn, is left in its mode: a frozen batch
+    normalization keeps its statistics in evaluation mode.
 
     Several processes that `torchrun` started train one model together: each computes
     its part of every batch, and gets the same weights, events and history. Handlers
@@ -78,7 +80,7 @@ class Trainer:
         self.learning_rate = real_number("learning_rate", learning_rate)
         self.momentum = real_number("momentum", momentum)
         self.weight_decay = real_number("weight_decay", weight_decay)
-        self.schedule = schedule
+        self.schedule = str(schedule)
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(
                 f"learning_rate must be above 0 and finite, not {learning_rate}"
@@ -89,7 +91,7 @@ class Trainer:
             raise ValueError(
                 f"weight_decay must be 0 or more, and finite, not {weight_decay}"
             )
-        if schedule not in ("one-cycle", "constant"):
+        if self.schedule not in ("one-cycle", "constant"):
             raise ValueError(
                 f'schedule must be "one-cycle" or "constant", not {schedule!r}'
             )
@@ -211,6 +213,8 @@ class Trainer:
 
         [group] = optimizer.param_groups  # not before start(): resuming replaces it
         learned = group["params"]
+        # Batch normalization, for one, is frozen only in evaluation mode.
+        frozen = [(x, x.training) for x in self.model.modules() if _is_frozen(x)]
         # All data goes to the device once; batches are then cut out there.
         images = torch.from_numpy(train.images).to(self.device)
         labels = torch.from_numpy(train.labels).to(self.device)
@@ -232,6 +236,8 @@ class Trainer:
                     pieces = (x.split(batch_size) for x in (order, targets, all_logits))
                     batches = [*zip(*pieces, strict=True)]
                     self.model.train()
+                    for layer, training in frozen:
+                        layer.training = training
                     for batch, whole in enumerate(batches):
                         indices, target, seen = ranks.part(whole)
                         group["lr"] = self.rate(step, steps)
@@ -375,6 +381,12 @@ class Trainer:
             f"{what}: try a smaller learning_rate than {self.learning_rate:g}, or look "
             "for NaN or huge values in the model's weights"
         )
+
+
+def _is_frozen(layer: nn.Module) -> bool:
+    """Tell whether a layer has parameters, but none to learn."""
+    own = [p.requires_grad for p in layer.parameters(recurse=False)]
+    return len(own) > 0 and not any(own)
 
 
 def _clip(gradients: list[torch.Tensor]) -> None:

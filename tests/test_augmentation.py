@@ -18,6 +18,11 @@ def test_it_happens_only_while_training():
     assert torch.allclose(nothing(x), x, atol=1e-5)
 
 
+def test_no_images_are_no_error():
+    """One of several processes may get none of a small batch."""
+    assert RandomDistortion().train()(torch.zeros(0, 1, 28, 28)).shape[0] == 0
+
+
 def test_it_moves_ink_and_brings_in_paper():
     """A dot in the middle of the paper lands at most `shift` pixels away, each way."""
     x = torch.full((500, 1, 28, 28), PAPER)

@@ -1,5 +1,7 @@
 """What a model makes of digits."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,20 @@ def test_layers_keep_their_modes(few, training):
     assert trainer.evaluate(few) == trainer.evaluate(few)
     assert torch.equal(trainer.predict(few.images), trainer.predict(few.images))
     assert [layer.training for layer in model.modules()] == before
+
+
+def test_threads_that_ask_at_once_get_the_same_answers(few):
+    """As a demo's visitors do; what trained last is in training mode."""
+    layers = nn.BatchNorm1d(784), nn.Linear(784, 10)
+    trainer = Trainer(nn.Sequential(nn.Flatten(), *layers), device="cpu")
+    trainer.fit(few, epochs=1)
+    state = {name: x.clone() for name, x in trainer.model.state_dict().items()}
+    pictures = [few.images[n % 300] for n in range(1_000)]
+    expected = trainer.predict(np.stack(pictures))
+    with ThreadPoolExecutor(4) as pool:
+        answers = torch.cat([*pool.map(trainer.predict, pictures)])
+    assert torch.allclose(answers, expected, atol=1e-5)
+    assert all(torch.equal(x, state[n]) for n, x in trainer.model.state_dict().items())
 
 
 def test_a_trained_model_recognizes(sample):

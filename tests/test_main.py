@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -122,6 +123,26 @@ def test_predict_answers_what_it_can(ask, home, monkeypatch, tmp_path):
     assert status == 1 and second["error"].startswith(str(gone))
     assert first["label"] == 5 and first["outlier"] is False
     assert max(first["probabilities"]) == first["probabilities"][5]
+
+
+def test_a_name_that_the_output_cannot_hold_stops_nothing(home, tmp_path):
+    """A Windows pipe, for one, has few characters."""
+    picture = tmp_path / "数字.png"
+    picture.write_bytes(Path(example_picture("five")).read_bytes())
+    command = "-m", "mnist_lesson", "predict", picture, example_picture("five")
+    done = subprocess.run(
+        [sys.executable, *command], cwd=home[0], capture_output=True, text=True,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
+    )  # fmt: skip
+    first, second = done.stdout.splitlines()
+    assert done.returncode == 0 and "\\u6570\\u5b57.png: 5" in first
+    assert ": 5" in second
+
+
+@pytest.mark.parametrize("rank", ["1", ""])
+def test_a_rank_that_torchrun_did_not_give_means_nothing(ask, monkeypatch, rank):
+    monkeypatch.setenv("RANK", rank)
+    assert ask("data", "--source=sample")[1].startswith("source sample")
 
 
 def test_data(ask, monkeypatch, tmp_path):

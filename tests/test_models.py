@@ -102,6 +102,20 @@ def test_hidden_layers_and_activation_are_free():
             TypeError,
             "activation must make a layer each time: write nn.ReLU, not nn.ReLU()",
         ),
+        (
+            {"hidden": None},
+            TypeError,
+            "hidden must be a list of sizes, such as (128, 64), not None",
+        ),
+        *(
+            (
+                {"activation": given},
+                TypeError,
+                "activation must make a layer each time: write nn.ReLU, for example, "
+                f"not {shown}",
+            )
+            for given, shown in [("relu", "'relu'"), (abs, "<built-in function abs>")]
+        ),
         ({"hidden": (0,)}, ValueError, "hidden must be a whole number from 1, not 0"),
     ],
 )

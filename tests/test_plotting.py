@@ -81,6 +81,16 @@ def test_a_picture(capsys, draw):
     assert plt.get_fignums() == [] and capsys.readouterr().out == ""
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "setting", ["figure.autolayout", "figure.constrained_layout.use", "savefig.dpi"]
+)
+def test_the_readers_settings_leave_its_size_and_place(draw, setting):
+    _, expected = draw(CostPlotter("a"))
+    with plt.rc_context({setting: 300 if "dpi" in setting else True}):
+        assert np.array_equal(draw(CostPlotter("a"))[1], expected)
+
+
 def test_each_training_run_has_its_own_curve(draw):
     """A second fit with the same plotter begins anew; other points stay."""
     pictures = []

@@ -1,5 +1,7 @@
 """Files that are whole or absent."""
 
+import os
+
 import pytest
 
 from mnist_lesson.system import atomic_write, in_notebook
@@ -16,6 +18,29 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
         assert path.read_text("utf-8") == "old"
     assert path.read_text("utf-8") == "new"
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_link_and_permissions_stay(tmp_path):
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_text("old", "utf-8")
+    path.chmod(0o600)
+    mode = path.stat().st_mode
+    link.symlink_to(path)
+    with atomic_write(link) as temporary:
+        temporary.write_text("new", "utf-8")
+    assert link.is_symlink() and path.read_text("utf-8") == "new"
+    assert path.stat().st_mode == mode
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes have names here")
+def test_what_is_no_file_is_refused(tmp_path):
+    """As /dev/null is, which root could replace."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match=r"pipe: this is a device, not a file; name"):
+        with atomic_write(pipe) as temporary:
+            temporary.touch()
+    assert [*tmp_path.iterdir()] == [pipe] and pipe.is_fifo()
 
 
 def test_errors_name_the_file_that_was_meant(tmp_path):

@@ -343,6 +343,23 @@ def test_a_model_may_be_frozen(few):
     assert 0 <= trainer.evaluate(few).accuracy <= 1
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_frozen_normalization_keeps_its_statistics(few, kept):
+    """In evaluation mode, as in PyTorch; a whole model in that mode still learns."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10), nn.BatchNorm1d(10))
+    ).eval()
+    model[1].requires_grad_(False).train(not kept)
+    norms = model[1], model[3]
+    means = [norm.running_mean.clone() for norm in norms]
+    Trainer(model, device="cpu").fit(few, epochs=1)
+    stayed = [
+        torch.equal(x.running_mean, mean) for x, mean in zip(norms, means, strict=True)
+    ]
+    assert stayed == [kept, False] and model[1].training is not kept
+
+
 def test_float64_is_what_the_caller_made_it(few):
     """A model of that type learns in it, though images are float32."""
     torch.set_default_dtype(torch.float64)
