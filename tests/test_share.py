@@ -171,9 +171,12 @@ def test_a_figure_stands_alone_as_it_is_with_its_controls_and_without(page, book
     assert page.inner_text("h1:visible").startswith("Pooling")
 
 
+NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
+
+
 def test_where_nothing_may_be_copied_the_address_has_it(lab):
     page = lab("scores")
-    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.evaluate(NO_CLIPBOARD)
     page.get_by_text("Copy link").click()
     page.get_by_text("The link is in your browser’s address bar.").wait_for()
     assert "#scores=" in page.url
@@ -324,3 +327,73 @@ def test_the_program_is_copied_and_said_so_for_a_while(lab, page):
     assert page.evaluate("copied") == program
     page.clock.run_for(10_000)
     assert said.inner_text() == ""
+
+
+@pytest.mark.parametrize("behind", [".", ")", "%20", "&fbclid=x", "=", ">"])
+def test_what_others_put_behind_a_link_is_ignored(lab, browser, behind):
+    page = lab("scores")
+    page.evaluate(ANSWER)
+    seen = rest(page)
+    page.get_by_text("Copy link").click()
+    page.wait_for_function("location.hash")
+    for link in page.url + behind, page.url.replace("=", "%3D"):
+        with contextlib.closing(browser.new_page(viewport=page.viewport_size)) as other:
+            other.goto(link)
+            other.wait_for_selector("[data-lab] > .lab")
+            assert rest(other) == seen
+
+
+def test_within_another_page_the_link_itself_is_shown(lab, browser, tmp_path):
+    """Whose address is not the figure's."""
+    outer = tmp_path / "outer.html"
+    address = lab("scores").url
+    frame = f'<iframe src="{address}" width="900" height="900"></iframe>'
+    outer.write_text(frame, "utf-8")
+    with contextlib.closing(browser.new_page()) as page:
+        page.add_init_script(NO_CLIPBOARD)
+        page.goto(outer.as_uri())
+        frame = page.frame_locator("iframe")
+        frame.get_by_text("Copy link").click()
+        said = frame.get_by_text("Here is the link: ")
+        said.wait_for()
+        assert re.search(r"scores\.html#scores=[\w-]+$", said.inner_text())
+
+
+def test_whoever_comes_back_finds_the_figure_as_it_was(visit, page):
+    """Also where the browser did not keep the page."""
+    page = visit("06_pooling")
+    page.locator("[data-lab=pooling]").scroll_into_view_if_needed()
+    page.locator("[data-lab] > .lab").wait_for()
+    forth(page)
+    seen = rest(page)
+    page.get_by_text("This figure alone").click()
+    page.wait_for_url("**/figure-pooling.html*")
+    page.go_back()
+    page.locator("[data-lab] > .lab").wait_for()
+    assert rest(page) == seen
+
+
+def test_code_is_not_for_translators(lab):
+    """What a translator writes into it, the figure would write back, for ever."""
+    assert lab("pooling").locator(".lab-code code").get_attribute("translate") == "no"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_safari_is_given_a_promise_at_once(lab, page, allowed):
+    """When the link is ready, it is too late there; elsewhere it is not."""
+    page.add_init_script(
+        f"""Object.defineProperty(navigator, "clipboard", {{ value: {{
+            write: async ([item]) => {{
+                if (!{str(allowed).lower()} || !event) throw new DOMException("no");
+                window.copied = await (await item.getType("text/plain")).text();
+            }},
+            writeText: async (text) => {{
+                if ({str(allowed).lower()}) throw new DOMException("too late");
+                window.copied = text;
+            }},
+        }} }});"""
+    )
+    lab("scores")
+    page.get_by_text("Copy link").click()
+    page.get_by_text("Copied: whoever opens it").wait_for()
+    assert page.evaluate("copied") == page.url

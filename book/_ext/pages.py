@@ -45,17 +45,7 @@ NEEDED_BY = {
 OPTIONS = "documentation_options"
 # All that the first of these sheets does is to import the second.
 IMPORTS = "_static/styles/theme.css", "_static/basic.css"
-# The light or dark theme is chosen before anything is painted.
-THEME = """
-let { mode, theme } = { mode: "auto", theme: "auto" };
-try {
-  mode = localStorage.getItem("mode") || mode;
-  theme = localStorage.getItem("theme") || theme;
-} catch { /* A browser may refuse to store anything. */ }
-const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-if (mode === "auto") theme = dark ? "dark" : "light";
-Object.assign(document.documentElement.dataset, { mode, theme });
-"""
+EARLY = Path(__file__).with_name("early.js").read_text("utf-8")
 # What a page can do without until it is read and its first scripts have run.
 LATER = """
 addEventListener("DOMContentLoaded", () => {
@@ -64,19 +54,6 @@ addEventListener("DOMContentLoaded", () => {
     document.head.append(Object.assign(script, { src, async: false }));
   }
 });
-"""
-# Where a guess is remembered, the text shows the result, as the form will that
-# labs/check.js makes of it: so nothing moves then.
-GUESSES = """
-try {
-  const guesses = JSON.parse(localStorage.getItem("recognize-digits-guesses"));
-  const told = Object.keys(guesses)
-    .map((key) => `[data-before="${key.split("/")[1]}"] > details`);
-  const style = document.createElement("style");
-  style.textContent = `ul ~ :is(${told}) > summary { display: none; }
-    :is(${told})::details-content { content-visibility: visible; }`;
-  document.head.append(style);
-} catch { /* There is none. */ }
 """
 
 
@@ -119,8 +96,7 @@ def drop_what_is_unused(page, static):
             # In order, after the page is read.
             tag.set("defer", "")
             tag.attrib.pop("async", None)
-    early = THEME + GUESSES if page.cssselect(".predict") else THEME
-    first(page, "script[data-cfasync]").text = early
+    first(page, "script[data-cfasync]").text = EARLY
     # The scripts' options are few. After a style sheet, they would hold up the page.
     file = first(page, f"script[src*={OPTIONS}]")
     later = [

@@ -11,13 +11,16 @@ document.addEventListener("click", (event) => {
   const html = document.documentElement;
   let theme = null, folded = [];
   addEventListener("beforeprint", () => {
+    if (theme !== null) return; // told twice
     theme = html.dataset.theme;
     html.dataset.theme = "light";
     folded = [...document.querySelectorAll("details:not([open], .lab *)")];
     folded.forEach((details) => { details.open = true; });
   });
   addEventListener("afterprint", () => {
+    if (theme === null) return;
     html.dataset.theme = theme;
+    theme = null;
     folded.forEach((details) => { details.open = false; });
   });
 }

@@ -287,5 +287,6 @@
     take();
   }
 
+  addEventListener("storage", show); // another tab has added to it
   begin().catch(console.error); // the text stands by itself
 }

@@ -129,8 +129,18 @@ lab.define("draw", ["pad", "pixels", "examples"], (
         line.say(`The file ${message} The pad stays as it was.`, 0);
       }
     }
-    document.addEventListener("paste", ({ clipboardData }) =>
-      take([...clipboardData.files].find(({ type }) => type.startsWith("image/"))));
+    const takeFrom = ({ files }) =>
+      take([...files].find(({ type }) => type.startsWith("image/")));
+    document.addEventListener("paste", ({ target, clipboardData }) => {
+      if (!target.closest?.("input, textarea")) takeFrom(clipboardData);
+    });
+    Object.assign(pad.element, {
+      ondragover(event) { event.preventDefault(); }, // it may be dropped here
+      ondrop(event) {
+        event.preventDefault();
+        takeFrom(event.dataTransfer);
+      },
+    });
 
     async function answer(last) {
       const asked = pad.question(framed.checked), whole = !pad.drawing;

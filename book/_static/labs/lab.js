@@ -13,8 +13,15 @@ const lab = (() => {
 
   // ---- scripts and workers
 
+  /* A promise and what settles it. (Promise.withResolvers is too new for many.) */
+  function later() {
+    let ends;
+    const promise = new Promise((resolve, reject) => { ends = { resolve, reject }; });
+    return { promise, ...ends };
+  }
+
   function part(name) {
-    if (!parts.has(name)) parts.set(name, Promise.withResolvers());
+    if (!parts.has(name)) parts.set(name, later());
     return parts.get(name);
   }
 
@@ -124,7 +131,7 @@ const lab = (() => {
     } catch {} // not known, or forbidden
     return (message) => {
       if (!worker) return here(message);
-      const { promise, ...ends } = Promise.withResolvers();
+      const { promise, ...ends } = later();
       waiting.set(++count, { message, ...ends });
       worker.postMessage([count, message]);
       return promise;
@@ -214,17 +221,18 @@ const lab = (() => {
   /* A labelled field for one number. What is no number, or out of bounds, is said in
      words beside it, and `change` is not called: the last good one stays in use. */
   function field(text, { min, max, whole = false, value }, change) {
-    const hint = make("span.lab-hint", { role: "alert" });
+    const hint = spoken(make("span.lab-hint", { role: "alert" }));
     const input = make("input", {
       type: "text", inputmode: whole && min >= 0 ? "numeric" : "text",
       value, size: 4, autocomplete: "off",
       oninput() {
-        const typed = input.value.trim().replace(",", ".").replace("−", "-");
+        const typed = input.value.normalize("NFKC") // digits of a Japanese keyboard
+          .trim().replace(",", ".").replace("−", "-");
         const number = typed ? Number(typed) : NaN;
         const good = number >= min && number <= max
           && (!whole || Number.isInteger(number));
-        hint.textContent = good ? ""
-          : `Enter a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
+        const asked = `Enter a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
+        hint.say(good ? "" : asked, good ? 0 : 500);
         input.setAttribute("aria-invalid", String(!good));
         if (good) change(number);
       },
@@ -252,8 +260,9 @@ const lab = (() => {
 
   /* A line that screen readers speak when it changes. `say` waits, for so many
      milliseconds, until the hand rests; then only what was said last is spoken. */
-  function status(classes = "") {
-    const line = make("p", { class: `lab-status ${classes}`, role: "status" });
+  const status = (classes = "") =>
+    spoken(make("p", { class: `lab-status ${classes}`, role: "status" }));
+  function spoken(line) {
     let timer = 0;
     line.say = (text, wait = 500) => {
       clearTimeout(timer);
@@ -318,19 +327,12 @@ const lab = (() => {
     return self;
   }
 
-  /* Blue below 0, white 0, red above; the share is of the largest number. */
-  const tint = (share) => (share < 0 ? [33, 102, 172] : [178, 24, 43])
-    .map((end) => Math.round(255 + Math.abs(share) * (end - 255)));
-
   // ---- numbers
 
   /* With so many decimals, and a true minus sign. */
   const fixed = (number, digits) => number.toFixed(digits).replace("-", "−");
 
   const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
-
-  /* 12345 as "12,345"; toLocaleString first takes as long as some frames. */
-  const thousands = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 
   /* Whether this, from an address, can be the grey levels of a digit. */
   const isDigit = (levels) => Array.isArray(levels) && levels.length === 784
@@ -383,7 +385,8 @@ const lab = (() => {
   const places = document.querySelectorAll("[data-lab]");
   if (places.length) style("lab");
   for (const place of places) {
-    const name = place.dataset.lab, asked = location.hash.startsWith(`#${name}=`);
+    const name = place.dataset.lab;
+    const asked = location.hash.replace("%3D", "=").startsWith(`#${name}=`);
     if (asked) place.scrollIntoView();
     if (asked || loader(`${name}.js`)) open(place);
     else near.observe(place);
@@ -391,7 +394,7 @@ const lab = (() => {
 
   return {
     folder, define, ask, load, style, offload, painted, pause, still, make,
-    heading, row, button, slider, move, field, choice, WAYS, arrow, status, animation,
-    plot, tint, fixed, percent, thousands, tensor, isDigit, ...maths(),
+    heading, row, button, slider, move, field, choice, WAYS, arrow, status, spoken,
+    animation, plot, fixed, percent, tensor, isDigit, ...maths(),
   };
 })();

@@ -4,7 +4,7 @@
 
 lab.painted.then(() => lab.ask("digits")); // they take longest
 lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
-  const { make, button, slider, percent, thousands } = lab;
+  const { make, button, slider, percent } = lab;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
   const MOST_STEPS = 200_000; // that an address may ask for
   const STRETCH = 30; // epochs after which a run pauses by itself
@@ -21,6 +21,9 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
     ["Identity", "none"]];
   const STARTS = [["he", "random, by He’s rule"], ["small", "random, small (0.01)"],
     ["large", "random, large (1)"], ["zero", "all zero"]];
+
+  /* 12345 as "12,345"; toLocaleString first takes as long as some frames. */
+  const thousands = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 
   /* What the worker does. It begins anew, gets one more digit, or learns: from so many
      digits, at most up to an epoch or a step; then it tells how far it has come. */

@@ -6,9 +6,10 @@ lab.ask("weights"); // they take longest: not only when models.js is here to ask
 lab.define("lenet", [
   "models", "pad", "examples", "windows", "pixels", "evidence",
 ], (models, pads, { digits }, windows, pixels, { evidence: compare, rivals }) => {
-  const { make, button, fixed, percent, softmax, tint, toInput } = lab;
+  const { make, button, fixed, percent, softmax, toInput } = lab;
   const { sum, largest, argmax, clamp } = lab;
-  const { each, table } = windows, { INK, picture, digitMap, seen, touchable } = pixels;
+  const { each, table } = windows;
+  const { INK, tint, picture, digitMap, seen, touchable } = pixels;
   const HELP_ID = "lab-lenet-help", OPENING = "15"; // of the examples: the pad's hard 5
   const THUMB = 24, ZOOM = 216; // pixels of a map: multiples of 24, 12, 8 and 4 cells
   // The digit, then four times what a layer of the model gives: `output` in its list.

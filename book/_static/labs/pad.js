@@ -56,7 +56,7 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
     const ring = make("div.lab-draw-ring", { hidden: "" });
     const pen = { x: SIDE / 2, y: SIDE / 2, down: false };
     const held = new Map(); // ways of arrow keys; two at once move the pen aslant
-    let marks = [], stroke = null;
+    let marks = [], stroke = null, hand = null; // the finger, pen or mouse that draws
 
     let waiting = false, answering = false, version = 0;
     function changed() {
@@ -105,6 +105,9 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
       stroke = null;
       pen.down = false;
     }
+    const draws = ({ pointerId }) =>
+      pointerId === hand?.pointerId && canvas.hasPointerCapture(pointerId);
+    function forget() { marks = marks.filter((mark) => mark !== stroke); }
     function place({ clientX, clientY }) {
       const { left, top, width } = canvas.getBoundingClientRect();
       return [clientX - left, clientY - top].map((n) => (n * SIDE) / width);
@@ -134,20 +137,29 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
 
     Object.assign(canvas, {
       onpointerdown(event) {
-        // Not by a second finger, nor by a right click.
-        if (!event.isPrimary || event.button !== 0) return;
+        if (event.button !== 0) return; // a right click, say
+        // The first finger draws, not a second one; but a pen does where a palm rests.
+        if (hand && draws(hand)) {
+          if (event.pointerType !== "pen" || hand.pointerType === "pen") return;
+          forget();
+        }
+        hand = event;
         canvas.setPointerCapture(event.pointerId);
         lift();
         showPen(false);
         begin(...place(event));
       },
       onpointermove(event) {
-        if (!stroke || !canvas.hasPointerCapture(event.pointerId)) return;
+        if (!stroke || !draws(event)) return;
         // Browsers report moves once a frame; the places in between make curves smooth.
         const moves = event.getCoalescedEvents?.() ?? [];
         for (const move of moves.length ? moves : [event]) go(...place(move));
       },
-      onlostpointercapture() {
+      // The system takes it back: it was a palm.
+      onpointercancel(event) { if (draws(event)) forget(); },
+      onlostpointercapture({ pointerId }) {
+        if (pointerId !== hand?.pointerId) return;
+        hand = null;
         lift();
         changed();
       },
@@ -159,8 +171,10 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
       },
       onkeyup({ key }) { held.delete(key); },
       onkeydown(event) {
-        const { key, altKey, ctrlKey, metaKey } = event, way = lab.arrow(event);
-        if ((ctrlKey || metaKey) && key === "z") undo();
+        const { key, code, altKey, ctrlKey, metaKey } = event, way = lab.arrow(event);
+        // Where letters are not Latin, the key is in the same place.
+        const z = key.toLowerCase() === "z" || (code === "KeyZ" && key > "\x7f");
+        if ((ctrlKey || metaKey) && z && !event.shiftKey) undo();
         else if (altKey || ctrlKey || metaKey) return; // the browser's own
         else if (way) {
           held.set(key, way);

@@ -2,12 +2,16 @@
 "use strict";
 
 {
-  const { make, tint, largest, clamp } = lab;
+  const { make, largest, clamp } = lab;
 
   function paper(width, height = width, attributes = {}) {
     const canvas = make("canvas", { width, height, ...attributes });
     return [canvas, canvas.getContext("2d", { willReadFrequently: true })];
   }
+
+  /* Blue below 0, white 0, red above; the share is of the largest number. */
+  const tint = (share) => (share < 0 ? [33, 102, 172] : [178, 24, 43])
+    .map((end) => Math.round(255 + Math.abs(share) * (end - 255)));
 
   /* The colours of the shares from -1 to 1 in 511 steps, as a canvas has them; `of`
      gives one as red, green and blue. */
@@ -101,6 +105,6 @@
   });
 
   lab.define("pixels", {
-    INK, PAPER, paper, palette, paint, image, picture, digitMap, seen, touchable,
+    INK, PAPER, tint, paper, palette, paint, image, picture, digitMap, seen, touchable,
   });
 }

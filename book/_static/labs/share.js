@@ -50,18 +50,25 @@
 
   const FOR = 5_000; // ms that a message stays
 
+  /* Safari copies only what it is given as soon as a button is pressed, if only as a
+     promise. */
+  const copyAtOnce = async (text) => navigator.clipboard.write([new ClipboardItem({
+    "text/plain": text.then((given) => new Blob([given], { type: "text/plain" })),
+  })]);
+
   /* A button that copies what `give` gives to the clipboard, and a line in which it
-     says `done`, or what else there is to do. */
+     says `done`, or what else there is to do. `give` may say why there is nothing. */
   function copier(name, give, done, otherwise) {
     const line = make("span", { role: "status" });
     let timer = 0;
     const say = (text) => { line.textContent = text; };
     const copy = button(name, async () => {
       clearTimeout(timer);
-      const text = await give(say);
-      if (!text) return;
-      const copied = navigator.clipboard?.writeText(text) ?? Promise.reject();
-      say(await copied.then(() => done, () => otherwise));
+      const given = (async () => await give(say) ?? Promise.reject())();
+      const copied = copyAtOnce(given);
+      const text = await given.catch(() => null);
+      await copied.catch(() => text && navigator.clipboard.writeText(text))
+        .then(() => text && say(done), () => say(otherwise(text)));
       timer = setTimeout(say, FOR, "");
     });
     return [copy, line];
@@ -69,7 +76,7 @@
 
   /* The figure's numbers as a program; it is written only while somebody reads it. */
   function program(root, code) {
-    const text = make("code", { tabindex: 0 });
+    const text = make("code", { tabindex: 0, translate: "no" });
     const write = () => {
       const lines = folded.open ? IMPORTS + code() : "";
       if (text.textContent !== lines) text.textContent = lines;
@@ -77,7 +84,7 @@
     const folded = make("details.lab-code", { ontoggle: write },
       make("summary", "The same in PyTorch"), text,
       lab.row(copier("Copy the code", () => text.textContent,
-        "Copied.", "Select the code, and copy it.")));
+        "Copied.", () => "Select the code, and copy it.")));
     new MutationObserver(write).observe(
       root, { subtree: true, childList: true, characterData: true });
     return folded;
@@ -91,7 +98,7 @@
     });
     const watch = ({ isTrusted }) => isTrusted && watcher.observe(
       root, { subtree: true, childList: true, characterData: true, attributes: true });
-    for (const done of ["pointerdown", "keydown", "input"]) {
+    for (const done of ["pointerdown", "keydown", "input", "click"]) {
       root.addEventListener(done, watch);
     }
   }
@@ -118,15 +125,15 @@
   /* A tour, a step at a time: each is [a sentence, a value that becomes true, or just
      another, when the reader has done it]. What is to be done stays in sight. */
   function tour(root, steps) {
-    const text = make("p", { role: "status" });
+    const text = lab.spoken(make("p", { role: "status" }));
     let at = steps.length, before;
     function go(step) {
       at = step;
       const [sentence, value] = steps[at] ?? ["That was the tour."];
-      text.textContent = value ? `${at + 1} of ${steps.length}: ${sentence}` : sentence;
       before = value?.();
       skip.hidden = !value;
-      box.hidden = false;
+      box.hidden = false; // only what changes in sight is spoken
+      text.say(value ? `${at + 1} of ${steps.length}: ${sentence}` : sentence, 100);
     }
     function end() {
       at = steps.length;
@@ -155,23 +162,29 @@
     async function link(say) {
       const link = await now(location.href);
       if (link.length > LONGEST) {
-        return say("There is more in this figure than fits into a link.");
+        say("There is more in this figure than fits into a link.");
+        return null;
       }
       history.replaceState(null, "", link);
       return link;
     }
     const [copy, line] = copier("Copy link", link,
       "Copied: whoever opens it sees this figure as it is now.",
-      "The link is in your browser’s address bar.");
+      (text) => (window === top ? "The link is in your browser’s address bar."
+        : `Here is the link: ${text}`));
     /* To another page with this figure, as it is now. */
     const way = (href, text) => make("a", { href, async onclick(event) {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab
       event.preventDefault();
-      location.href = await now(event.currentTarget.href);
+      const { href } = event.currentTarget, here = await now(location.href);
+      if (here.length <= LONGEST) history.replaceState(null, "", here); // to come back
+      location.href = await now(href);
     } }, text);
     async function take() {
-      const [figure, packed] = location.hash.slice(1).split("=");
-      if (figure !== name || !packed) return;
+      // Mail programs and chats put their own behind a link.
+      const [, figure, packed] =
+        location.hash.match(/^#([a-z]+)(?:=|%3D)([\w-]+)/) ?? [];
+      if (figure !== name) return;
       try {
         const state = await unpack(packed);
         answer(root, state.controls ?? []);

@@ -3,11 +3,11 @@
    up to date; and the program that makes the same. */
 "use strict";
 
-lab.define("views", ["pixels"], ({ PAPER, palette, paint }) => {
+lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
   const { make, percent, largest, argmax } = lab;
   /* Colours from what speaks against, by 0, to what speaks for. */
   const HUES = {
-    colours: lab.tint,
+    colours: tint,
     greys: (share) => Array(3).fill(136 - share * (share < 0 ? 119 : 136)),
   };
   const PALETTES = { colours: palette(HUES.colours), greys: palette(HUES.greys) };

@@ -7,8 +7,8 @@ lab.ask("weights"); // they take longest: not only when models.js is here to ask
 lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
   models, { BLANK, program, readingPad }, { accuracies }, pixels, { evidence, rivals },
 ) => {
-  const { make, fixed, percent, tint, toInput, sum, largest, argmax, clamp } = lab;
-  const { INK, picture, digitMap, seen, touchable } = pixels;
+  const { make, fixed, percent, toInput, sum, largest, argmax, clamp } = lab;
+  const { INK, tint, picture, digitMap, seen, touchable } = pixels;
   const HELP_ID = "lab-why-help", OPENING = "4"; // of the examples
   const LINEAR = "softmax regression";
   const PLAN = { size: 168, rim: 0 }; // of a picture, in pixels
