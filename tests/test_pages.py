@@ -408,3 +408,11 @@ def test_menus_work_where_nothing_may_be_stored(visit, book):
     visit.locator(".theme-switch-button:visible").first.click()
     visit.locator(".theme-switch-button:visible").first.click()
     assert visit.evaluate("document.documentElement.dataset.mode") != "auto"
+
+
+@pytest.mark.parametrize("name", ["03_multilayer_perceptron", "15_seconds"])
+def test_at_four_times_the_size_nothing_is_cut(visit, book, name):
+    """Which leaves 320 pixels of 1,280."""
+    visit.set_viewport_size({"width": 320, "height": 256})
+    visit.goto((book / f"notebooks/{name}.html").as_uri())
+    assert visit.evaluate("document.documentElement.scrollWidth") <= 320
