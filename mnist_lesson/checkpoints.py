@@ -87,7 +87,7 @@ class Checkpoints:
                 )
         _compare(self.model, saved, path, layers=True)
         # The optimizer knows what it learns by its place alone.
-        ours = _learned(self.model)
+        ours = self._learned()
         for here, there in zip_longest(ours, saved["settings"].get("learned", ours)):
             if here != there:
                 raise ValueError(
@@ -96,6 +96,11 @@ class Checkpoints:
                     f"the model has {here or 'no more'}; freeze the same ones, or "
                     "choose another checkpoint_dir"
                 )
+
+    def _learned(self) -> list[str]:
+        """Name the parameters that the optimizer has, in its order."""
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        return [names[id(p)] for g in self.optimizer.param_groups for p in g["params"]]
 
     def save(self, history: History) -> None:
         """Save the last epoch of a history, whole or not at all."""
@@ -110,7 +115,7 @@ class Checkpoints:
             "settings": {
                 **self.settings,
                 "layers": _layers(self.model),
-                "learned": _learned(self.model),
+                "learned": self._learned(),
             },
             "history": [asdict(event) for event in history],
             "model": self.model.state_dict(),
@@ -206,11 +211,11 @@ def _compare(model: nn.Module, saved: Any, path: Path, *, layers: bool) -> None:
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, str]:
-    """Say of what type and shape each tensor of a state dictionary is."""
+    """Say of what type and shape each entry of a state dictionary is."""
     return {
         name: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
         if isinstance(value, torch.Tensor)
-        else type(value).__name__  # what get_extra_state gives
+        else "extra state"  # which may be anything
         for name, value in state.items()
     }
 
@@ -222,11 +227,6 @@ def _layers(model: nn.Module) -> dict[str, str]:
         for name, layer in model.named_modules()
         if not list(layer.children())
     }
-
-
-def _learned(model: nn.Module) -> list[str]:
-    """Name the parameters that are learned, in their order."""
-    return [name for name, p in model.named_parameters() if p.requires_grad]
 
 
 def _identity(folder: Path) -> str | None:

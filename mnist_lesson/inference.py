@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .picture import Picture
 
 ALONE = Ranks()
-# Threads take turns: one that is done puts back the mode that another computes in.
+# One at a time: whoever finishes would put back the mode that another is computing in.
 _ANSWERING = threading.RLock()
 EVALUATION_BATCH = 1_000  # digits at a time; the result is the same, but for rounding
 

@@ -69,7 +69,8 @@ class MultilayerPerceptron(Layers):
             raise TypeError(f"hidden must be a list of sizes: write ({hidden},)")
         if not isinstance(hidden, Iterable):
             raise TypeError(
-                f"hidden must be a list of sizes, such as (128, 64), not {hidden!r}"
+                "hidden must be a list of sizes, such as (128, 64), not "
+                f"{short(hidden)}"
             )
         if isinstance(activation, nn.Module):
             name = type(activation).__name__
@@ -77,15 +78,10 @@ class MultilayerPerceptron(Layers):
                 f"activation must make a layer each time: write nn.{name}, "
                 f"not nn.{name}()"
             )
-        if not _makes_a_layer(activation):
-            raise TypeError(
-                "activation must make a layer each time: write nn.ReLU, for example, "
-                f"not {short(activation)}"
-            )
         sizes = [784, *(whole_number("hidden", units, 1) for units in hidden)]
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in pairwise(sizes):
-            layers += [nn.Linear(inputs, outputs), activation()]
+            layers += [nn.Linear(inputs, outputs), _layer(activation)]
         super().__init__(*layers, nn.Linear(sizes[-1], 10))
         for layer in self:
             if isinstance(layer, nn.Linear):
@@ -93,12 +89,19 @@ class MultilayerPerceptron(Layers):
                 nn.init.zeros_(layer.bias)
 
 
-def _makes_a_layer(activation: object) -> bool:
-    """Tell a layer's class from a function of tensors, and from a name."""
+def _layer(activation: Callable[[], nn.Module]) -> nn.Module:
+    """Make a layer; a function of tensors makes none, nor does a name."""
+    reason = None
     try:
-        return callable(activation) and isinstance(activation(), nn.Module)
-    except TypeError:  # it wants a tensor
-        return False
+        layer = activation()
+        if isinstance(layer, nn.Module):
+            return layer
+    except TypeError as error:
+        reason = error
+    raise TypeError(
+        "activation must make a layer each time: write nn.ReLU, for example, not "
+        f"{short(activation)}"
+    ) from reason
 
 
 class LeNet(Layers):

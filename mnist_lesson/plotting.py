@@ -243,8 +243,9 @@ class CostPlotter:
         png = io.BytesIO()
         # Little compression and no tight box (which draws twice) save most of the time.
         self._figure.savefig(
-            png, format="png", dpi="figure", pil_kwargs={"compress_level": 1}
-        )
+            png, format="png", dpi="figure", bbox_inches=self._figure.bbox_inches,
+            pil_kwargs={"compress_level": 1},
+        )  # fmt: skip
         return png.getvalue()
 
     def _scale(self) -> None:

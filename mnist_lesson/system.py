@@ -5,28 +5,28 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes the name `path` if all goes well.
+    """Give a temporary path beside the file; it takes its name if all goes well.
 
     Renaming is atomic: whoever looks at `path`, even after a `kill -9`, finds the old
     file or the new one, never half of it. A link stays one, and a file's permissions
-    stay; what is no file, such as a device, is refused.
+    stay; what is no regular file, such as a device, is refused.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: make the folder {path.parent} first")
     file = Path(os.path.realpath(path))
     if file.exists() and not (file.is_file() or file.is_dir()):
-        raise OSError(f"{path}: this is a device, not a file; name a file")
+        raise OSError(f"{path}: this is not a regular file; name another")
     temporary = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
         yield temporary
-        if file.is_file():
+        with suppress(OSError):  # the content counts for more; and there may be none
             shutil.copymode(file, temporary)
         temporary.replace(file)
     except OSError as error:

@@ -80,7 +80,7 @@ class Trainer:
         self.learning_rate = real_number("learning_rate", learning_rate)
         self.momentum = real_number("momentum", momentum)
         self.weight_decay = real_number("weight_decay", weight_decay)
-        self.schedule = str(schedule)
+        self.schedule = str(schedule)  # not NumPy's, which no checkpoint may hold
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(
                 f"learning_rate must be above 0 and finite, not {learning_rate}"

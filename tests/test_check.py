@@ -61,12 +61,14 @@ def come_again(page, text=None, key=STORE):
     """
     if text is None:
         text = page.evaluate("(key) => localStorage.getItem(key)", key)
-    kept = None
-    while kept != text:
+    assert text is not None, "nothing is stored"
+    for _ in range(5):
         page.evaluate("(given) => localStorage.setItem(...given)", [key, text])
         page.reload()
         page.wait_for_selector(".check-progress")
-        kept = page.evaluate("(key) => localStorage.getItem(key)", key)
+        if page.evaluate("(key) => localStorage.getItem(key)", key) == text:
+            return
+    pytest.fail("what is stored does not stay")
 
 
 def marks(page):

@@ -151,11 +151,13 @@ def test_what_cannot_be_is_said(lab):
     before = page.inner_text(".lab-equation")
     for text in ("NaN", "", "abc", "1e9", "100"):
         entry.fill(text)
-        page.get_by_text("Enter a number from -99 to 99.").wait_for()
+        hints = page.locator(".lab-hints")
+        hints.get_by_text("Enter a number from -99 to 99.").wait_for()
         assert entry.get_attribute("aria-invalid") == "true"
         assert page.inner_text(".lab-equation") == before
     page.get_by_label("stride S").fill("0")
-    page.get_by_text("Enter a whole number from 1 to 4.").wait_for()
+    sizes = page.locator(".lab-sizes")
+    sizes.get_by_text("Enter a whole number from 1 to 4.").wait_for()
     assert page.inner_text(".lab-equation") == before
     press(page, "Reset all numbers")
     assert page.inner_text(".lab-hints") == ""

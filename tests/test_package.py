@@ -159,3 +159,21 @@ def test_types_of_the_package_and_of_a_program_that_uses_it(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(USER, "utf-8")
     run(sys.executable, "-m", "mypy", "mnist_lesson", program, cwd=ROOT)
+
+
+def test_no_display_is_needed(tmp_path):
+    """In a script, without Jupyter and without a screen, whatever MPLBACKEND names."""
+    code = """if True:
+        import sys
+        from mnist_lesson import CostPlotter
+        plotter = CostPlotter("cost")
+        plotter.append("cost", 7, 0.5)
+        plotter.plot()
+        plotter.plot("cost.png")
+        assert "IPython" not in sys.modules
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8",
+        cwd=tmp_path, env=os.environ | {"MPLBACKEND": "no such backend"},
+    )  # fmt: skip
+    assert done.stdout == "step 7: cost 0.5000\n" and not done.returncode, done.stderr

@@ -383,36 +383,3 @@ def test_what_styles_leave_out_no_page_misses(book, browser, name, theme):
         assert styles(context.new_page(), address, shrunk) == styles(
             context.new_page(), address, whole
         )
-
-
-REFUSED = """for (const store of ["localStorage", "sessionStorage"]) {
-    Object.defineProperty(window, store, { configurable: true, get() {
-        throw new DOMException("refused", "SecurityError");
-    } });
-}"""
-
-
-def test_menus_work_where_nothing_may_be_stored(visit, book):
-    """As where all cookies are blocked."""
-    visit.add_init_script(REFUSED)
-    visit.set_viewport_size(PHONE)
-    visit.goto((book / f"{CHAPTER}.html").as_uri())
-    visit.locator("button.primary-toggle").click()
-    visit.locator("dialog[open]").get_by_role("link", name="Pooling").wait_for()
-    visit.keyboard.press("Escape")
-    theme = "document.documentElement.dataset.theme"
-    before = visit.evaluate(theme)
-    for _ in range(3):
-        visit.locator(".theme-switch-button:visible").first.click()
-    assert before == visit.evaluate(theme)
-    visit.locator(".theme-switch-button:visible").first.click()
-    visit.locator(".theme-switch-button:visible").first.click()
-    assert visit.evaluate("document.documentElement.dataset.mode") != "auto"
-
-
-@pytest.mark.parametrize("name", ["03_multilayer_perceptron", "15_seconds"])
-def test_at_four_times_the_size_nothing_is_cut(visit, book, name):
-    """Which leaves 320 pixels of 1,280."""
-    visit.set_viewport_size({"width": 320, "height": 256})
-    visit.goto((book / f"notebooks/{name}.html").as_uri())
-    assert visit.evaluate("document.documentElement.scrollWidth") <= 320

@@ -1,8 +1,6 @@
 import io
 import math
 import os
-import subprocess
-import sys
 from fractions import Fraction
 from unittest.mock import patch
 
@@ -83,11 +81,15 @@ def test_a_picture(capsys, draw):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    "setting", ["figure.autolayout", "figure.constrained_layout.use", "savefig.dpi"]
-)
+    "setting",
+    [
+        {"figure.autolayout": True}, {"figure.constrained_layout.use": True},
+        {"savefig.dpi": 300}, {"savefig.bbox": "tight"},
+    ],
+)  # fmt: skip
 def test_the_readers_settings_leave_its_size_and_place(draw, setting):
     _, expected = draw(CostPlotter("a"))
-    with plt.rc_context({setting: 300 if "dpi" in setting else True}):
+    with plt.rc_context(setting):
         assert np.array_equal(draw(CostPlotter("a"))[1], expected)
 
 
@@ -369,24 +371,6 @@ def test_figures_are_shown_whatever_the_shell_names_as_backend():
     jupyters = run_cells("import matplotlib.pyplot", *cells, MPLBACKEND="")
     assert all("image/png" in output.data for [output] in jupyters[2:])
     assert run_cells("import math", *cells, MPLBACKEND="no such backend") == jupyters
-
-
-def test_no_display_is_needed(tmp_path):
-    """In a script, without Jupyter and without a screen, whatever MPLBACKEND names."""
-    code = """if True:
-        import sys
-        from mnist_lesson import CostPlotter
-        plotter = CostPlotter("cost")
-        plotter.append("cost", 7, 0.5)
-        plotter.plot()
-        plotter.plot("cost.png")
-        assert "IPython" not in sys.modules
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, encoding="utf-8",
-        cwd=tmp_path, env=os.environ | {"MPLBACKEND": "no such backend"},
-    )  # fmt: skip
-    assert done.stdout == "step 7: cost 0.5000\n" and not done.returncode, done.stderr
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()])

@@ -2,8 +2,8 @@
 "use strict";
 
 {
-  /* A browser may refuse to store anything. The theme's menus need what they store;
-     then it lasts until the page is left. */
+  /* A browser may refuse to store anything. The theme's menus need what they store:
+     here it lasts as long as the page. */
   for (const store of ["localStorage", "sessionStorage"]) {
     try {
       window[store].getItem("");

@@ -11,7 +11,7 @@ document.addEventListener("click", (event) => {
   const html = document.documentElement;
   let theme = null, folded = [];
   addEventListener("beforeprint", () => {
-    if (theme !== null) return; // told twice
+    if (theme !== null) return; // some browsers fire it twice
     theme = html.dataset.theme;
     html.dataset.theme = "light";
     folded = [...document.querySelectorAll("details:not([open], .lab *)")];

@@ -13,8 +13,8 @@ lab.define("draw", ["pad", "pixels", "examples"], (
   const opening = digits[OPENING];
   const WRITING = 1800, PATIENCE = 1000; // ms
   const HELP = "With keys: arrows move the pen, space puts it down or lifts it, Escape "
-    + "clears. Or upload or paste a picture of one digit, or pick one of MNIST's test "
-    + "digits; softmax regression misreads the hard ones.";
+    + "clears. Or upload, paste or drop a picture of one digit, or pick one of MNIST’s "
+    + "test digits; softmax regression misreads the hard ones.";
 
   /* The three answers, large; and a table, ten rows of probabilities, a column for each
      model. All stays in its place and only says something else: a phone's processor
@@ -129,16 +129,15 @@ lab.define("draw", ["pad", "pixels", "examples"], (
         line.say(`The file ${message} The pad stays as it was.`, 0);
       }
     }
-    const takeFrom = ({ files }) =>
-      take([...files].find(({ type }) => type.startsWith("image/")));
     document.addEventListener("paste", ({ target, clipboardData }) => {
-      if (!target.closest?.("input, textarea")) takeFrom(clipboardData);
+      if (target.closest?.("textarea, input[type=text]")) return;
+      take([...clipboardData.files].find(({ type }) => type.startsWith("image/")));
     });
     Object.assign(pad.element, {
       ondragover(event) { event.preventDefault(); }, // it may be dropped here
       ondrop(event) {
         event.preventDefault();
-        takeFrom(event.dataTransfer);
+        take(event.dataTransfer.files[0]);
       },
     });
 
@@ -236,7 +235,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     const state = pad.state(() => seen);
     // Further down, nobody would see it begin; an address may name another digit.
     const below = root.getBoundingClientRect().top > innerHeight;
-    const asked = location.hash.startsWith("#draw=");
+    const asked = lab.linked("draw");
     if (lab.still.matches || below || asked) pad.showDigit(String(OPENING), true);
     else write();
     const sure = () => (read.probabilities ?? []).map((y) => Math.max(...y));

@@ -76,6 +76,10 @@ const lab = (() => {
     if (!link.sheet) await new Promise((go) => { link.onload = link.onerror = go; });
   }
 
+  /* What the address says of a figure; mail programs put their own behind it. */
+  const linked = (name) =>
+    new RegExp(`^#${name}(=|%3D)([\\w-]+)`, "i").exec(location.hash)?.[2];
+
   /* Let the page draw, and answer whoever uses it, before going on. */
   const pause = () => new Promise((next) => setTimeout(next));
   const frame = () => new Promise((next) => requestAnimationFrame(next)).then(pause);
@@ -226,8 +230,7 @@ const lab = (() => {
       type: "text", inputmode: whole && min >= 0 ? "numeric" : "text",
       value, size: 4, autocomplete: "off",
       oninput() {
-        const typed = input.value.normalize("NFKC") // digits of a Japanese keyboard
-          .trim().replace(",", ".").replace("−", "-");
+        const typed = input.value.trim().replace(",", ".").replace("−", "-");
         const number = typed ? Number(typed) : NaN;
         const good = number >= min && number <= max
           && (!whole || Number.isInteger(number));
@@ -334,10 +337,6 @@ const lab = (() => {
 
   const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
-  /* Whether this, from an address, can be the grey levels of a digit. */
-  const isDigit = (levels) => Array.isArray(levels) && levels.length === 784
-    && levels.every((level) => Number.isInteger(level) && level >= 0 && level <= 255);
-
   /* A tensor in Python: its numbers, row after row, in this shape. */
   const tensor = (numbers, ...shape) => `torch.tensor([`
     + `${Array.from(numbers, (n) => Number(n.toPrecision(7))).join(", ")}]).float()`
@@ -381,20 +380,19 @@ const lab = (() => {
     }
   }, { rootMargin: "300px" });
 
-  // A deferred script: the page has been read, though other scripts are on their way.
+  // The page has been read, though other scripts are on their way.
   const places = document.querySelectorAll("[data-lab]");
   if (places.length) style("lab");
   for (const place of places) {
-    const name = place.dataset.lab;
-    const asked = location.hash.replace("%3D", "=").startsWith(`#${name}=`);
+    const name = place.dataset.lab, asked = linked(name);
     if (asked) place.scrollIntoView();
     if (asked || loader(`${name}.js`)) open(place);
     else near.observe(place);
   }
 
   return {
-    folder, define, ask, load, style, offload, painted, pause, still, make,
+    folder, define, ask, load, style, offload, linked, painted, pause, still, make,
     heading, row, button, slider, move, field, choice, WAYS, arrow, status, spoken,
-    animation, plot, fixed, percent, tensor, isDigit, ...maths(),
+    animation, plot, fixed, percent, tensor, ...maths(),
   };
 })();

@@ -3,7 +3,7 @@
 "use strict";
 
 lab.painted.then(() => lab.ask("digits")); // they take longest
-lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
+lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit }) => {
   const { make, button, slider, percent } = lab;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
   const MOST_STEPS = 200_000; // that an address may ask for
@@ -354,7 +354,7 @@ lab.define("learn", ["views", "own"], (views, { ownDigits }) => {
         const good = Array.isArray(given) && given.every((entry) => (
           Array.isArray(entry) ? Number.isInteger(entry[0]) && entry[0] <= MOST_STEPS
             && keys.every((key, k) => OFFERED[key].includes(entry[k + 1]))
-          : lab.isDigit(entry?.levels) && Number.isInteger(entry.label)
+          : isDigit(entry?.levels) && Number.isInteger(entry.label)
             && entry.label >= 0 && entry.label <= 9));
         if (!good || !given.length) return;
         const mine = ++turn;

@@ -1,7 +1,9 @@
 /* A pad to draw on with mouse, pen, finger or keys, or to put a picture on. */
 "use strict";
 
-lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) => {
+lab.define("pad", ["pixels", "examples"], (
+  { PAPER, paper, image, isDigit }, { digits },
+) => {
   const { make, button, clamp } = lab;
   const SIDE = 280; // pixels of the pad: ten for each of MNIST's 28
   const MARGIN = 20; // paper all round: ink at the edge is not taken for a border
@@ -253,7 +255,7 @@ lab.define("pad", ["pixels", "examples"], ({ PAPER, paper, image }, { digits }) 
       set(levels) {
         const own = true;
         if (levels?.length === 0) clear();
-        else if (lab.isDigit(levels)) showLevels(Uint8Array.from(levels), { own });
+        else if (isDigit(levels)) showLevels(Uint8Array.from(levels), { own });
       },
     });
 

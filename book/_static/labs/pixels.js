@@ -104,7 +104,12 @@
     ...more,
   });
 
+  /* Whether this, from an address, can be the grey levels of a digit. */
+  const isDigit = (levels) => Array.isArray(levels) && levels.length === 784
+    && levels.every((level) => Number.isInteger(level) && level >= 0 && level <= 255);
+
   lab.define("pixels", {
     INK, PAPER, tint, paper, palette, paint, image, picture, digitMap, seen, touchable,
+    isDigit,
   });
 }

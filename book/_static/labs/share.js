@@ -50,8 +50,7 @@
 
   const FOR = 5_000; // ms that a message stays
 
-  /* Safari copies only what it is given as soon as a button is pressed, if only as a
-     promise. */
+  /* Safari copies only during the press itself; a promise of the text will do. */
   const copyAtOnce = async (text) => navigator.clipboard.write([new ClipboardItem({
     "text/plain": text.then((given) => new Blob([given], { type: "text/plain" })),
   })]);
@@ -65,11 +64,12 @@
     const copy = button(name, async () => {
       clearTimeout(timer);
       const given = (async () => await give(say) ?? Promise.reject())();
-      const copied = copyAtOnce(given);
-      const text = await given.catch(() => null);
-      await copied.catch(() => text && navigator.clipboard.writeText(text))
-        .then(() => text && say(done), () => say(otherwise(text)));
-      timer = setTimeout(say, FOR, "");
+      await copyAtOnce(given)
+        .catch(async () => navigator.clipboard.writeText(await given))
+        .then(() => {
+          say(done);
+          timer = setTimeout(say, FOR, "");
+        }, () => given.then((text) => say(otherwise(text)), () => {}));
     });
     return [copy, line];
   }
@@ -176,15 +176,14 @@
     const way = (href, text) => make("a", { href, async onclick(event) {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab
       event.preventDefault();
-      const { href } = event.currentTarget, here = await now(location.href);
+      const [there] = event.currentTarget.href.split("#");
+      const here = await now(location.href);
       if (here.length <= LONGEST) history.replaceState(null, "", here); // to come back
-      location.href = await now(href);
+      location.href = `${there}#${here.split("#")[1]}`;
     } }, text);
     async function take() {
-      // Mail programs and chats put their own behind a link.
-      const [, figure, packed] =
-        location.hash.match(/^#([a-z]+)(?:=|%3D)([\w-]+)/) ?? [];
-      if (figure !== name) return;
+      const packed = lab.linked(name);
+      if (!packed) return;
       try {
         const state = await unpack(packed);
         answer(root, state.controls ?? []);

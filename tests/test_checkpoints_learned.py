@@ -1,0 +1,89 @@
+"""A checkpoint goes on with what its run learned, and with what else a model keeps."""
+
+import pytest
+import torch
+from test_checkpoints import Curved, stop_in
+from torch import nn
+from trainers import make, same, weights
+
+
+class Twins(nn.Sequential):
+    """Two layers of the same shape; one of them may be frozen."""
+
+    def __init__(self, frozen=None):
+        super().__init__(
+            nn.Flatten(), nn.Linear(784, 10), *(nn.Linear(10, 10) for _ in range(2))
+        )
+        if frozen:
+            self[frozen].requires_grad_(False)
+
+
+class Reordered(Curved):
+    """The same layers, known in another order."""
+
+    def __init__(self):
+        super().__init__()
+        self._modules = dict(sorted(self._modules.items(), reverse=True))
+
+    def forward(self, x):
+        for name in sorted(self._modules):
+            x = self._modules[name](x)
+        return x
+
+
+OTHERS_LEARN = [
+    (lambda: Twins(3), lambda: Twins(2), "this one has 2.weight, the model has 3"),
+    (Twins, lambda: Twins(3), "this one has 3.weight, the model has no more"),
+    (lambda: Twins(3), Twins, "this one has no more, the model has 3.weight"),
+    (Curved, Reordered, "this one has 1.weight, the model has 4.weight"),
+]
+
+
+@pytest.mark.parametrize(("first", "then", "message"), OTHERS_LEARN)
+def test_what_learns_other_parameters_is_not_resumed(
+    tmp_path, few, first, then, message
+):
+    """The optimizer would give their velocities to each other."""
+    settings = {"epochs": 3, "checkpoint_dir": tmp_path}
+    with pytest.warns(UserWarning, match="interrupted"):
+        make(first).fit(few, event_handler=stop_in(1), **settings)
+    trainer = make(then)
+    before = weights(trainer)
+    with pytest.raises(ValueError, match=rf"epoch_0\.pt: expected .*{message}"):
+        trainer.fit(few, resume=True, **settings)
+    assert same(weights(trainer), before)
+
+
+def test_older_checkpoints_without_this_note_are_resumed(tmp_path, few):
+    settings = {"epochs": 2, "checkpoint_dir": tmp_path}
+    whole = make().fit(few, **settings)
+    path = tmp_path / "epoch_0.pt"
+    saved = torch.load(path, weights_only=True)
+    del saved["settings"]["learned"]
+    torch.save(saved, path)
+    (tmp_path / "epoch_1.pt").unlink()
+    assert make(seed=1).fit(few, resume=True, **settings) == whole
+
+
+class Counting(nn.Sequential):
+    """A model that keeps what is no tensor, too."""
+
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(784, 10))
+        self.extra = {"seen": 3}
+
+    def get_extra_state(self):
+        return self.extra
+
+    def set_extra_state(self, state):
+        self.extra = state
+
+
+def test_what_is_no_tensor_is_kept_too(tmp_path, few):
+    settings = {"epochs": 2, "checkpoint_dir": tmp_path}
+    with pytest.warns(UserWarning, match="interrupted"):
+        make(Counting).fit(few, event_handler=stop_in(1), **settings)
+    trainer = make(Counting)
+    trainer.model.extra = {"seen": 0}
+    trainer.fit(few, resume=True, **settings)
+    assert trainer.model.extra == {"seen": 3}
