@@ -34,6 +34,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             error.filename, error.filename2 = str(path), None
         raise
     finally:
+        with suppress(OSError):  # Windows removes nothing that is read-only
+            temporary.chmod(0o600)
         temporary.unlink(missing_ok=True)
 
 

@@ -252,13 +252,14 @@ def test_nonsense_in_a_field_is_said_and_not_used(invent):
     )
     for text in ("NaN", "", "1e999", "2.5", "9", "-3", "abc"):
         page.get_by_label("stride").fill(text)
-        page.get_by_text("Enter a whole number from 1 to 5.").wait_for()
+        hint = page.locator(".lab-hint")
+        hint.filter(has_text="Enter a whole number from 1 to 5.").wait_for()
         assert page.get_by_label("stride").get_attribute("aria-invalid") == "true"
     assert page.evaluate("window.got") == []
-    for text, number in ("3", 3), ("2,0", 2):
+    for text, got in ("3", [3]), ("2,0", [3, 2]):
         page.get_by_label("stride").fill(text)
         page.wait_for_function("!document.querySelector('.lab-hint').textContent")
-        assert page.evaluate("window.got.at(-1)") == number
+        assert page.evaluate("window.got") == got
 
 
 def test_what_is_still_being_typed_is_not_called_nonsense(invent):
