@@ -60,4 +60,4 @@ class RandomDistortion(nn.Module):
         places = places + moves.permute(0, 2, 3, 1)
         # grid_sample fills up with 0, which is then paper.
         ink = nn.functional.grid_sample(x - PAPER, places, align_corners=False)
-        return ink + PAPER
+        return torch.empty_like(x).copy_(ink + PAPER)  # in memory in the order of x

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ALONE = Ranks()
 # One at a time: whoever finishes would put back the mode that another is computing in.
 _ANSWERING = threading.RLock()
-EVALUATION_BATCH = 1_000  # digits at a time; the result is the same, but for rounding
+EVALUATION_BATCH = 500  # digits at a time; the result is the same, but for rounding
 
 
 class Recognition(NamedTuple):

@@ -18,6 +18,7 @@ from .data import Digits, to_input
 from .devices import autocast, find_device, input_format, pick_device, random_numbers
 from .events import EndEpoch, EndIteration, Evaluation, Handler, History, listeners
 from .ranks import join
+from .system import keep_freed_memory
 from .values import home_path, real_number, whole_number
 
 WARMUP_FRACTION = 0.3  # of all steps: the rate rises so long and falls to 0 in the rest
@@ -194,6 +195,7 @@ class Trainer:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
         handlers = listeners(event_handler)
 
+        keep_freed_memory()
         self.model.to(self.device)  # the caller may have moved it
         if any(map(nn.parameter.is_lazy, self.model.parameters())):
             self.predict(train.images[0])  # lazy layers take their sizes from it
@@ -213,7 +215,6 @@ class Trainer:
 
         [group] = optimizer.param_groups  # not before start(): resuming replaces it
         learned = group["params"]
-        # Batch normalization, for one, is frozen only in evaluation mode.
         frozen = [(x, x.training) for x in self.model.modules() if _is_frozen(x)]
         # All data goes to the device once; batches are then cut out there.
         images = torch.from_numpy(train.images).to(self.device)
@@ -223,9 +224,8 @@ class Trainer:
         step = len(history) * steps // epochs
         try:
             for epoch in range(len(history), epochs):
-                # A seed for each epoch, far from those of other seeds: a resumed run
-                # draws what an unbroken one does. And one for each rank, whose digits
-                # are others; they share the order.
+                # A seed for each epoch, far from those of other seeds, so that what is
+                # resumed draws the same; and for each rank: they share the order only.
                 own = seed * 1_000_003 + 10_007 * ranks.rank + epoch
                 with random_numbers(own, self.device) as lend:
                     draw = partial(torch.randperm, len(train), device="cpu")

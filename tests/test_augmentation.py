@@ -18,6 +18,13 @@ def test_it_happens_only_while_training():
     assert torch.allclose(nothing(x), x, atol=1e-5)
 
 
+def test_images_stay_as_they_lie_in_memory():
+    """Channels last, as convolutions want it: with one channel, strides alone tell."""
+    x = torch.rand(3, 1, 28, 28)
+    x = torch.empty_strided(x.shape, (784, 1, 28, 1)).copy_(x)
+    assert RandomDistortion().train()(x).stride() == x.stride()
+
+
 def test_no_images_are_no_error():
     """One of several processes may get none of a small batch."""
     assert RandomDistortion().train()(torch.zeros(0, 1, 28, 28)).shape[0] == 0

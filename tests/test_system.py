@@ -1,10 +1,40 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and memory that is kept."""
 
 import os
+import platform
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from mnist_lesson.system import atomic_write, in_notebook
+
+FAULTS = """
+import resource, numpy
+from mnist_lesson.system import keep_freed_memory
+keep_freed_memory()
+for _ in range(10):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [numpy.ones(125_000) for _ in range(40)]  # 1 MB: no huge pages
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this needs glibc")
+@pytest.mark.parametrize("chosen", [{}, {"MALLOC_TRIM_THRESHOLD_": "131072"}])
+def test_memory_is_kept_for_the_next_step_unless_the_user_chose(chosen):
+    """A page that comes back from Linux is a fault: 10,000 for 40 MB."""
+    run = subprocess.run(
+        [sys.executable, "-c", FAULTS],
+        env=os.environ | chosen,
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    assert int(run.stdout) > 5_000 if chosen else int(run.stdout) < 1_000
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path):
@@ -30,6 +60,26 @@ def test_a_link_and_permissions_stay(tmp_path, symlink):
         temporary.write_text("new", "utf-8")
     assert link.is_symlink() and path.read_text("utf-8") == "new"
     assert path.stat().st_mode == mode
+
+
+@pytest.mark.parametrize("times", [3, 99])
+def test_windows_renames_when_a_virus_scanner_has_let_go(tmp_path, monkeypatch, times):
+    path, rename, waits = tmp_path / "file", Path.replace, []
+    refusals = [PermissionError(13, "is being used by another process")] * times
+
+    def replace(self, target):
+        if refusals:
+            raise refusals.pop()
+        return rename(self, target)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr("time.sleep", waits.append)
+    with nullcontext() if times == 3 else pytest.raises(PermissionError):
+        with atomic_write(path) as temporary:
+            temporary.write_text("new", "utf-8")
+    assert [*tmp_path.iterdir()] == [path] * (times == 3)
+    assert 0.1 < sum(waits) <= 1.01
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes have names here")
