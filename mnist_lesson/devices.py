@@ -2,6 +2,7 @@
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -29,15 +30,32 @@ def pick_device() -> torch.device:
     ------
     ValueError
         If the variable names a device that PyTorch cannot use here.
+
+    Warns
+    -----
+    UserWarning
+        If there is an accelerator, but this PyTorch cannot compute on it, as on GPUs
+        of some years ago: then it is the CPU.
     """
     if name := os.environ.get("MNIST_LESSON_DEVICE"):
         return find_device(name, "$MNIST_LESSON_DEVICE")
-    device = None
+    cpu, device = torch.device("cpu"), None
     if torch.accelerator.is_available():
         device = torch.accelerator.current_accelerator()
     if device is None or (launched() and device.type not in BACKENDS):
-        return torch.device("cpu")  # Apple's GPUs cannot exchange what ranks add up
-    return find_device(device, "torchrun") if launched() else device
+        return cpu  # Apple's GPUs cannot exchange what ranks add up
+    if launched():
+        return find_device(device, "torchrun")
+    try:
+        _try_sum(device)
+    except RuntimeError as error:
+        warnings.warn(
+            f"PyTorch cannot compute on the {device.type} device that it finds here "
+            f"({_first_line(error)}), so the CPU does",
+            stacklevel=2,
+        )
+        return cpu
+    return device
 
 
 def find_device(name: torch.device | str, source: str) -> torch.device:
@@ -46,15 +64,23 @@ def find_device(name: torch.device | str, source: str) -> torch.device:
         device = torch.device(name)
         if device.index is None and device.type in BACKENDS and launched():
             device = torch.device(device.type, int(os.environ["LOCAL_RANK"]))
-        torch.empty(1, device=device)
-        if device.type == "meta":
-            raise NotImplementedError("its tensors hold no numbers")
+        _try_sum(device)
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"{source} names {name!r}, which PyTorch cannot use on this machine "
-            f'({str(error).splitlines()[0]}); try "cpu"'
+            f'({_first_line(error)}); try "cpu"'
         ) from error
     return device
+
+
+def _try_sum(device: torch.device) -> None:
+    """Compute on a device; that it has memory does not mean that it can."""
+    (torch.ones(1, device=device) + 1).item()
+
+
+def _first_line(error: Exception) -> str:
+    """Give what PyTorch says first; below that come hints for its developers."""
+    return str(error).splitlines()[0]
 
 
 def uncompiled(model: nn.Module) -> nn.Module:

@@ -15,6 +15,24 @@ def test_pick_device(monkeypatch):
     assert pick_device() == torch.device("cpu") == Trainer(SoftmaxRegression()).device
 
 
+def test_a_gpu_that_this_pytorch_cannot_compute_on(monkeypatch):
+    """Such as Kaggle's P100: it has memory, but nothing is compiled for it any more."""
+    message = "CUDA error: no kernel image is available for execution on the device"
+
+    def ones(*_, device):
+        raise RuntimeError(f"{message}\nFor debugging consider passing …")
+
+    monkeypatch.delenv("MNIST_LESSON_DEVICE", raising=False)
+    monkeypatch.setattr(torch, "ones", ones)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: gpu)
+    with pytest.warns(UserWarning, match=rf"the cuda device .* \({message}\), so the"):
+        assert pick_device() == torch.device("cpu")
+    with pytest.raises(ValueError, match=rf"^device names 'cuda'.* \({message}\); try"):
+        Trainer(SoftmaxRegression(), device="cuda")
+
+
 @pytest.mark.parametrize("name", ["toaster", "cuda:99", "cuda:-1", "", "meta", 3.5])
 def test_what_is_no_device(name, monkeypatch):
     message = rf'names {name!r}, which PyTorch cannot use .* \([^\n]+\); try "cpu"$'

@@ -233,7 +233,7 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("MNIST_LESSON_DEVICE", raising=False)
-    monkeypatch.setattr(torch, "empty", lambda *_, device: device)
+    monkeypatch.setattr(torch, "ones", lambda *_, device: torch.zeros(1))
     found = {"cuda": "cuda:1", "xpu": "xpu:1", "mps": "cpu"}
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     for kind, device in found.items():
