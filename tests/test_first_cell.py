@@ -4,11 +4,13 @@ test_rehearsal.py lets it install from a server; here pip fails for other reason
 chapters have the same first cell; test_notebooks.py sees to that.
 """
 
+import importlib
 import os
 import subprocess
 import sys
 import venv
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 import pytest
@@ -25,7 +27,10 @@ FAILURES = {
         "╰─> To install Python packages system-wide, try apt install\n\n"
         "note: If you believe this is a mistake, please contact your Python.\n"
         "hint: See PEP 668 for the detailed specification.",
-        *("externally-managed-environment", "-m venv mnist && mnist/bin/"),
+        *(
+            "externally-managed-environment",
+            "run {python} -m venv mnist, then {here}pip",
+        ),
     ),
     "no room": (
         f"Installing collected packages: tqdm\n{OS_ERROR}[Errno 28] No space left\n",
@@ -34,7 +39,7 @@ FAILURES = {
     "no permission": (
         f"{OS_ERROR}[Errno 13] Permission denied: '/x'\n"
         "Consider using the `--user` option or check the permissions.\n",
-        *("Permission denied: '/x'", "-m venv mnist && mnist/bin/"),
+        *("Permission denied: '/x'", "run {python} -m venv mnist, then {here}pip"),
     ),
     "old Python": (
         "ERROR: Package 'mnist-lesson' requires a different Python: 3.10.12 not in "
@@ -66,18 +71,43 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("words, reason, advice", FAILURES.values(), ids=FAILURES)
-def test_it_gives_pips_reason_and_says_what_to_do(words, reason, advice, monkeypatch):
+def refusal(monkeypatch, answer, system="linux"):
+    """Run the cell where pip answers so, and give the sentence that it ends with."""
     monkeypatch.setitem(sys.modules, "mnist_lesson", None)
-    monkeypatch.setattr(subprocess, "getstatusoutput", lambda command: (1, words))
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(subprocess, "getstatusoutput", lambda command: answer)
     with pytest.raises(RuntimeError) as caught:
         exec(CELL.source, {})
     [sentence] = caught.value._render_traceback_()
+    return sentence
+
+
+# What each system calls Python, and where its environments have their programs.
+SYSTEMS = {"linux": ("python3", "mnist/bin/"), "win32": ("py", "mnist\\Scripts\\")}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("words, reason, advice", FAILURES.values(), ids=FAILURES)
+def test_it_gives_pips_reason_and_says_what_to_do(
+    words, reason, advice, system, monkeypatch
+):
+    python, here = SYSTEMS[system]
+    advice = advice.format(python=python, here=here)
+    sentence = refusal(monkeypatch, (1, words), system)
     start, end = sentence.split("): ")
     assert start.startswith("mnist_lesson cannot be installed (") and reason in start
     assert advice in end and end.endswith(", then run this cell again.")
     assert ("network" in sentence) == (advice == "check the network")
     assert "\n" not in sentence
+
+
+def test_it_says_where_pytorch_is_missing(monkeypatch):
+    """It brings none along, so that it cannot spoil Colab's: elsewhere, none may be."""
+    missing = ModuleNotFoundError("No module named 'torch'")
+    monkeypatch.setattr(importlib, "import_module", Mock(side_effect=missing))
+    sentence = refusal(monkeypatch, (0, "Successfully installed mnist_lesson"))
+    assert "cannot be installed (No module named 'torch'): in a terminal, " in sentence
+    assert "run python3 -m venv mnist, then mnist/bin/pip install jupyter" in sentence
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="other folders, and more PATH")
