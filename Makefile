@@ -1,6 +1,7 @@
 # The same commands without make are in the README.
 
 PYTHON ?= python3
+PORT ?= 8000
 BIN = .venv/bin
 INSTALLED = .venv/installed
 # Side by side on as many cores as there are, up to four; one after the other in a file,
@@ -29,10 +30,11 @@ help:
 	@echo "make rehearse   run the notebooks as in Colab, with the oldest packages and the newest"
 	@echo "make execute    run the notebooks on full MNIST and store what comes out"
 	@echo "                (CHAPTER=07_lenet: one alone)"
-	@echo "make results    measure what the book quotes (about two hours, resumable)"
+	@echo "make results    measure what the book quotes (about three hours, resumable)"
 	@echo "make bench      compare speeds (about half an hour; writes results/results.json)"
 	@echo "make soak       break things on purpose: kill, damage, repeat (ARGS=--short: a few)"
 	@echo "make serve      build the book and serve it on http://localhost:8000"
+	@echo "                (PORT=8001: if another program has that port)"
 	@echo "make links      ask every address that the book links to whether it is there"
 	@echo "make bundle     pack the book, the notebooks and the package for a school offline"
 	@echo "make student    write the notebooks without their solutions"
@@ -76,7 +78,7 @@ soak: $(INSTALLED)
 	$(BIN)/python -m tools.soak $(ARGS)
 
 serve: book
-	$(BIN)/python -m http.server --directory _build/html --bind localhost 8000
+	$(BIN)/python -m http.server --directory _build/html --bind localhost $(PORT)
 
 links: $(INSTALLED)
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
