@@ -50,6 +50,10 @@ NO_DIGIT = (
     "shows no digit: write one with a darker pen and let it fill more of the picture."
 )
 _CLOSED = "cannot be read: it is closed; open it again."
+_NO_NAME = (  # for Windows; in Python, "\7" is one character
+    "cannot be the name of a file: give one file, and write \\ as / or the name as "
+    'r"C:\\folder\\7.png".'
+)
 _TOO_LARGE = (
     "has more than {} million pixels: shrink it, 1,000 pixels a side is plenty."
 )
@@ -119,10 +123,13 @@ def read_grey(file: Picture) -> Grey:
     except (Image.DecompressionBombError, MemoryError) as error:
         raise HandwritingError(_TOO_LARGE.format(max(FORMATS.values()))) from error
     except Exception as error:  # a damaged file may raise anything in a decoder
-        if getattr(error, "errno", None) not in (None, EINVAL):  # a seek to nowhere
-            raise  # the operating system's own: not found, not allowed
-        if "closed" in str(error):
+        number, opened = getattr(error, "errno", None), getattr(error, "filename", None)
+        if isinstance(error, ValueError) and "closed" in str(error):
             raise HandwritingError(_CLOSED) from error
+        if (number == EINVAL and opened) or "embedded null" in str(error):
+            raise HandwritingError(_NO_NAME) from error
+        if number not in (None, EINVAL):  # which may also be a seek to nowhere
+            raise  # the operating system's own: not found, not allowed
         raise HandwritingError(
             f"cannot be read: it is damaged or none of {', '.join(formats)}; save it "
             "again as PNG or JPEG."

@@ -1,6 +1,7 @@
 """The address: the same in every file, and moved by one command."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,23 @@ def test_where_it_cannot_be_done_nothing_changes(course, git, monkeypatch):
         patch.setattr(Path, "write_bytes", full)
         refused(NEW, r"^notebooks.\w+\.ipynb cannot be written \(No space left on")
         refused(NEW, r"\): nothing was changed$")
+    replace = Path.replace
+
+    def held(path, target):
+        """Find a chapter open, as Windows does."""
+        if path.suffixes == [".ipynb", ".adopted"]:
+            raise PermissionError(13, "It is being used by another process")
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", held)
+        refused(NEW, r"\.ipynb cannot be written \(It is .*: nothing was changed$")
+    with monkeypatch.context() as patch:
+        theirs = b"fatal: detected dubious ownership in '/mnt/x'\n"
+        done = subprocess.CompletedProcess([], 128, b"", theirs)
+        patch.setattr(adopt.subprocess, "run", lambda *_, **__: done)
+        with pytest.raises(SystemExit, match=r"^fatal: .* ownership in '/mnt/x'$"):
+            adopt.main([NEW])
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(course))
         with pytest.raises(SystemExit, match=r"^git is not installed: "):

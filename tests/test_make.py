@@ -67,7 +67,12 @@ def test_notebooks_find_the_digits_from_their_own_folder(tmp_path, monkeypatch, 
 
 
 def test_the_book_may_be_built_in_a_folder_with_spaces(make):
+    """And a page that is no longer in the book doesn't stay there."""
+    old = make.folder / "_build" / "html" / "old.html"
+    old.parent.mkdir(parents=True)
+    old.touch()
     done = make("book")
+    assert not old.exists()
     assert done.returncode == 0, done.stderr
     assert f"The book is in {make.folder}/_build/html/index.html" in done.stdout
 

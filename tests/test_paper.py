@@ -1,7 +1,9 @@
 """The book on paper: some of its pages, printed from the book that was built."""
 
 import re
+import tempfile
 import types
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
@@ -82,8 +84,10 @@ def test_nothing_is_cut_off_on_the_sheet(browser, whole):
 
 
 def test_some_pages_are_printed_with_pictures_and_bookmarks(
-    browser, book, single, tmp_path
+    browser, book, single, tmp_path, monkeypatch
 ):
+    # As for a browser from a snap, which sees nothing there.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not" / "there"))
     pdf = tmp_path / "some.pdf"
     paper.write(pdf, browser, book, SOME)
     content = pdf.read_bytes()
@@ -94,6 +98,13 @@ def test_some_pages_are_printed_with_pictures_and_bookmarks(
     assert b"/Outlines" in content and b"/Dest" in content
     assert b"STIXTwoMath" in content
     assert [*tmp_path.iterdir()] == [pdf]
+
+
+def test_a_picture_from_elsewhere_keeps_its_address():
+    for whole in "https://example.org/7.png", "data:image/png;base64,iVBO":
+        assert paper.address(Path("/html/page.html"), whole) == whole
+    relative = paper.address(Path("/html/page.html"), "_images/7.png?v=1")
+    assert relative.startswith("file://") and relative.endswith("/html/_images/7.png")
 
 
 def test_without_a_book_there_is_nothing_to_print(monkeypatch, tmp_path):

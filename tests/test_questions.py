@@ -342,6 +342,17 @@ def test_a_damaged_source_gets_its_sentence(alone, damage):
     assert [*alone.rglob("*")] == before
 
 
+@pytest.mark.parametrize("damage", ["## Read further", "## Further reading\n\n" * 2])
+def test_a_chapter_without_the_place_for_its_questions_is_named(alone, damage):
+    path = alone / "notebooks" / "07_lenet.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(questions.READING, damage)
+    nbformat.write(notebook, path)
+    with pytest.raises(SystemExit, match=r"^notebooks/07_lenet\.ipynb must have one"):
+        questions.fill(alone)
+
+
 def test_a_source_without_a_chapter_or_with_too_few_questions_is_named(alone):
     folder = alone / "book" / "questions"
     text = (folder / "07_lenet.yml").read_text("utf-8")

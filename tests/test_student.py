@@ -166,3 +166,61 @@ def test_what_a_class_has_is_replaced_whole_or_not_at_all(
     assert [*student.FOLDER.parent.iterdir()] == [student.FOLDER]
     student.main()
     assert not (student.FOLDER / "notebooks" / "99_old.ipynb").exists()
+
+
+def test_on_windows_a_folder_that_is_open_stays_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(student, "FOLDER", tmp_path / "build" / "student")
+    monkeypatch.setattr(student, "pages", lambda: [])
+    student.FOLDER.mkdir(parents=True)
+    (student.FOLDER / "open.ipynb").touch()
+    (tmp_path / "build" / "student" / "book").mkdir()
+
+    def refuse(*_):
+        raise PermissionError(13, "It is being used by another process")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(SystemExit, match=r"cannot be replaced \(It is .*as it was$"):
+        student.main()
+    assert (student.FOLDER / "open.ipynb").exists()
+    assert [*student.FOLDER.parent.iterdir()] == [student.FOLDER]
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """What a class gets of a course that has one chapter, with these cells."""
+    monkeypatch.setattr(student, "ROOT", tmp_path)
+    monkeypatch.setattr(student, "pages", lambda: ["notebooks/01_own"])
+    monkeypatch.setattr(student, "file_of", lambda page: path)
+    path = tmp_path / "notebooks" / "01_own.ipynb"
+    path.parent.mkdir()
+
+    def write(*cells):
+        nbformat.write(nbformat.v4.new_notebook(cells=[*cells]), path)
+        student.write(tmp_path / "class")
+        written = tmp_path / "class" / "notebooks" / "01_own.ipynb"
+        return nbformat.read(written, as_version=4).cells
+
+    return write
+
+
+EXERCISES = nbformat.v4.new_markdown_cell("## Exercises ")
+HIDDEN = nbformat.v4.new_code_cell("print(42)", metadata={"tags": ["hide-cell"]})
+
+
+@pytest.mark.parametrize("summary", ["<summary>Solution", "\n <summary> Solutions "])
+def test_a_solution_goes_with_its_pictures_however_it_is_written(course, summary):
+    fold = f"<details>{summary}</summary>\n\n![](attachment:two.png) 42 </details>"
+    text = f"![](attachment:one.png) Guess.\n\n{fold}\n\n**2.** And now?"
+    pictures = {name: {"image/png": "iVBO"} for name in ("one.png", "two.png")}
+    cell = nbformat.v4.new_markdown_cell(text, attachments=pictures)
+    _, asked, place, more = course(EXERCISES, cell, HIDDEN)
+    assert asked.source == "![](attachment:one.png) Guess."
+    assert place.source == student.EMPTY and more.source == "**2.** And now?"
+    assert [*asked.attachments] == ["one.png"] and not more.attachments
+
+
+def test_a_solution_that_it_does_not_know_is_named(course):
+    fold = "<details><summary>Show the Solution</summary> 42 </details>"
+    for cells in [EXERCISES, nbformat.v4.new_markdown_cell(fold)], [HIDDEN, EXERCISES]:
+        with pytest.raises(SystemExit, match=r"^notebooks.01_own\.ipynb: a solution"):
+            course(*cells)

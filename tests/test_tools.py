@@ -45,6 +45,31 @@ def test_execute_stores_clean_and_the_same_twice(store, full_mnist):
     assert path.read_bytes() == first
 
 
+def test_execute_names_the_cells_of_other_programs(store, full_mnist):
+    """Colab and VS Code write an older form, in which they have no ids."""
+    path = store("print(1)")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.nbformat_minor = 0
+    del notebook.cells[0]["id"]
+    nbformat.write(notebook, path)
+    assert "id" not in nbformat.read(path, as_version=4).cells[0]
+    execute.main(["--clean", str(path)])
+    assert nbformat.read(path, as_version=4).cells[0].id
+
+
+def test_the_contents_may_have_sections_and_addresses(tmp_path):
+    """And endings; as Jupyter Book lets a teacher write them."""
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nparts:\n- chapters:\n"
+        "  - file: notebooks/01_own.ipynb\n    sections:\n    - file: book/more.md\n"
+        "  - url: https://example.org\n    title: Elsewhere\n",
+        "utf-8",
+    )
+    pages = ["book/index", "notebooks/01_own", "book/more"]
+    assert chapters.pages(tmp_path) == pages
+    assert chapters.notebooks(tmp_path) == [tmp_path / "notebooks" / "01_own.ipynb"]
+
+
 def test_execute_leaves_a_failing_notebook_alone(store, full_mnist):
     path = store("print('before')", "1 / 0")
     before = path.read_bytes()

@@ -123,6 +123,8 @@ def read_files() -> dict[Path, bytes]:
             "git is not installed: adopt asks it which files there are"
         ) from error
     paths = [ROOT / os.fsdecode(name) for name in done.stdout.split(b"\0")]
+    if b"dubious ownership" in done.stderr:  # a folder of somebody else's
+        raise SystemExit(os.fsdecode(done.stderr).strip())
     if ROOT / "pyproject.toml" not in paths:
         raise SystemExit(
             f"{ROOT} is not a git checkout: adopt changes the files that git tracks,"
@@ -136,20 +138,25 @@ def read_files() -> dict[Path, bytes]:
 
 def write(changed: dict[Path, bytes]) -> None:
     """Write all files, or leave all as they were."""
+    before = {path: path.read_bytes() for path in changed}
     temporary = {path: path.with_name(f".{path.name}.adopted") for path in changed}
+    replaced = []
     try:
         for path, text in changed.items():
             temporary[path].write_bytes(text)
             temporary[path].chmod(path.stat().st_mode)
+        for path in changed:
+            temporary[path].replace(path)  # on Windows, not if a program has it open
+            replaced.append(path)
     except OSError as error:
+        for again in replaced:
+            again.write_bytes(before[again])
         for written in temporary.values():
             written.unlink(missing_ok=True)
         raise SystemExit(
             f"{path.relative_to(ROOT)} cannot be written ({error.strerror}):"
             " nothing was changed"
         ) from error
-    for path in changed:
-        temporary[path].replace(path)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup
 
 from mnist_lesson.system import atomic_write
 from tools import student
-from tools.chapters import ROOT, pages
+from tools.chapters import ROOT, file_of, pages
 
 HTML = ROOT / "_build" / "html"
 BUNDLE = ROOT / "_build" / "recognize-digits.zip"
@@ -43,11 +43,8 @@ def gather(folder: Path, html: Path) -> None:
     """Put all that a school needs into an empty folder."""
     shutil.copytree(html, folder / "html")
     student.write(folder / "student")
-    for name in pages():
-        for path in ROOT.glob(f"{name}.*"):
-            copy(path, folder / path.relative_to(ROOT))
-    for name in ("LICENSE", "LICENSES"):
-        copy(ROOT / name, folder / name)
+    for path in (*map(file_of, pages()), ROOT / "LICENSE", ROOT / "LICENSES"):
+        copy(path, folder / path.relative_to(ROOT))
     wheel = build(folder)
     figures = "\n".join(
         f'<li><a href="{path.relative_to(folder).as_posix()}">{title(path)}</a></li>'
@@ -73,7 +70,7 @@ def build(folder: Path) -> str:
             [*(sys.executable, "-m", "build", "--wheel", "--no-isolation"),
              *("--outdir", str(folder), source)],
             env=os.environ | {"SOURCE_DATE_EPOCH": SECONDS},
-            capture_output=True, encoding="utf-8",
+            capture_output=True, encoding="utf-8", errors="replace",
         )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"the package cannot be built: {done.stdout}{done.stderr}")

@@ -34,13 +34,26 @@ class Chapter(NamedTuple):
 def pages(root: Path = ROOT) -> list[str]:
     """List the pages of a copy of the book, in order, without their endings."""
     contents = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
-    parts = [part["chapters"] for part in contents["parts"]]
-    return [contents["root"], *(entry["file"] for part in parts for entry in part)]
+    return [contents["root"], *files(contents)]
+
+
+def files(part: dict) -> Iterator[str]:
+    """Give the files below a part of the contents; what is elsewhere has none."""
+    for below in ("parts", "chapters", "sections"):
+        for entry in part.get(below, []):
+            if "file" in entry:
+                yield entry["file"].removesuffix(".ipynb").removesuffix(".md")
+            yield from files(entry)
+
+
+def file_of(page: str, root: Path = ROOT) -> Path:
+    """Find the file of a page, and nothing that lies beside it."""
+    return root / f"{page}{'.ipynb' if 'notebooks/' in page else '.md'}"
 
 
 def notebooks(root: Path = ROOT) -> list[Path]:
     """List the chapters' files, in order."""
-    return [root / f"{page}.ipynb" for page in pages(root) if "notebooks/" in page]
+    return [file_of(page, root) for page in pages(root) if "notebooks/" in page]
 
 
 def chapters(root: Path = ROOT) -> Iterator[Chapter]:

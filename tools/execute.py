@@ -54,7 +54,8 @@ def main(arguments: list[str]) -> None:
         want_full_mnist()
     for path in paths:
         try:
-            notebook = nbformat.read(path, as_version=4)
+            # Upgraded, since cells from Colab or VS Code may have no names.
+            notebook = nbformat.v4.upgrade(nbformat.read(path, as_version=4))
         except (OSError, ValueError, nbformat.ValidationError) as error:
             reason = str(error).splitlines()[0]
             raise SystemExit(

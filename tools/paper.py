@@ -11,7 +11,7 @@ stands what readers without JavaScript see.
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
@@ -65,7 +65,11 @@ def start(playwright: Playwright) -> Browser | None:
 
 def write(pdf: Path, browser: Browser, html: Path, names: list[str]) -> None:
     """Print pages of a built book, which are named without their endings."""
-    with TemporaryDirectory() as folder, atomic_write(pdf) as temporary:
+    # Not in /tmp, which a browser that comes as a snap cannot see.
+    with (
+        TemporaryDirectory(dir=pdf.parent) as folder,
+        atomic_write(pdf) as temporary,
+    ):
         single = Path(folder, "book.html")
         single.write_text(joined(html, names), "utf-8")
         context = browser.new_context(java_script_enabled=False)
@@ -117,7 +121,9 @@ def place(name: str, anchor: str = "") -> str:
 
 
 def address(page: Path, reference: str) -> str:
-    """Give the whole address of a file that a page refers to."""
+    """Give the whole address of a file that a page refers to; a whole one stays."""
+    if urlsplit(reference).scheme:
+        return reference
     return (page.parent / reference.partition("?")[0]).resolve().as_uri()
 
 

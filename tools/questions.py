@@ -20,6 +20,7 @@ from mnist_lesson.system import atomic_write
 from tools.computed import Fault, Variant, shown, variants
 
 CELL = "check-yourself"  # the notebook's cell, by its id
+READING = "## Further reading"  # they stand before it
 PREDICT = "predict-"  # how the ids of the predictions' cells begin
 QUESTIONS = 6
 KEYS = {
@@ -235,17 +236,20 @@ def put_predictions(
 
 def put(notebook: nbformat.NotebookNode, source: str | None) -> None:
     """Put a chapter's questions, if any, before its last section, Further reading."""
-    cells, reading = notebook.cells, "## Further reading"
+    cells = notebook.cells
     cells[:] = [cell for cell in cells if cell.id != CELL]
     if not source:
         return
-    [place] = [i for i, cell in enumerate(cells) if reading in cell.source]
-    before, _, after = cells[place].source.partition(reading)
+    [place] = [
+        i for i, cell in enumerate(cells)
+        if cell.cell_type == "markdown" and READING in cell.source
+    ]  # fmt: skip
+    before, _, after = cells[place].source.partition(READING)
     made = nbformat.v4.new_markdown_cell
     if before.strip():
         cells[place].source = before.strip()
         place += 1
-        cells.insert(place, made(reading + after, id="further-reading"))
+        cells.insert(place, made(READING + after, id="further-reading"))
     cells.insert(place, made(source, id=CELL))
 
 
@@ -278,6 +282,11 @@ def look_up(
                 f"book/questions/{name}.yml, question {number}: the chapter has no "
                 f"section “{q.section}”; name one of its headings"
             )
+    if text.count(READING) != 1:
+        raise SystemExit(
+            f"notebooks/{name}.ipynb must have one section “{READING}”: its questions "
+            "stand before it"
+        )
     ids = {cell.id for cell in cells if not cell.id.startswith((PREDICT, CELL))}
     for number, p in enumerate(predictions, 1):
         if p.before not in ids:

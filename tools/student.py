@@ -11,7 +11,6 @@ does the key to them for teachers.
 
 import ast
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,39 +18,55 @@ from tempfile import TemporaryDirectory
 import nbformat
 from nbformat import NotebookNode
 
-from tools.chapters import ROOT, pages
+from tools.chapters import ROOT, file_of, pages
 
 FOLDER = ROOT / "_build" / "student"
-SOLUTION = re.compile(r"\s*<details><summary>Solution</summary>.*?</details>\s*", re.S)
-ANSWER = re.compile(
-    r"<details><summary>(?:Answers?|What happens)</summary>.*?</details>\s*", re.S
-)
+FOLD = r"<details>\s*<summary>\s*(?:{})\s*</summary>.*?</details>\s*"
+SOLUTION = re.compile(r"\s*" + FOLD.format("Solutions?"), re.S)
+ANSWER = re.compile(FOLD.format("Answers?|What happens"), re.S)
+REST = re.compile("<summary>[^<]*(?:Solution|Answer|What happens)")
 EMPTY = "# your solution"
 
 
 def main() -> None:
     """Write the folder anew: all of it, or nothing."""
     FOLDER.parent.mkdir(exist_ok=True)
-    with TemporaryDirectory(dir=FOLDER.parent) as temporary:
+    with TemporaryDirectory(dir=FOLDER.parent, ignore_cleanup_errors=True) as temporary:
         write(folder := Path(temporary, "student"))
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        folder.rename(FOLDER)
+        try:
+            if FOLDER.exists():
+                FOLDER.rename(Path(temporary, "before"))
+            folder.rename(FOLDER)
+        except OSError as error:  # on Windows, where a program has it open
+            raise SystemExit(
+                f"{FOLDER} cannot be replaced ({error.strerror}): close what has it "
+                "open, and try again; it is as it was"
+            ) from error
     print(f"The notebooks without solutions are in {FOLDER}")
 
 
 def write(folder: Path) -> None:
     """Write chapters and pages to a folder, where they lie as in the course's own."""
     for name in pages():
-        for path in ROOT.glob(f"{name}.*"):
-            target = folder / path.relative_to(ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix == ".ipynb":
-                notebook = nbformat.read(path, as_version=4)
-                notebook.cells = [*without_solutions(notebook.cells)]
-                nbformat.write(notebook, target)
-            else:
-                text = SOLUTION.sub("\n\n", path.read_text("utf-8"))
-                target.write_text(ANSWER.sub("", text), "utf-8")
+        path = file_of(name)
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".ipynb":
+            notebook = nbformat.read(path, as_version=4)
+            cells = notebook.cells = [*without_solutions(notebook.cells)]
+            nbformat.write(notebook, target)
+            text = "\n".join(cell.source for cell in cells)
+            hidden = any("hide-cell" in c.metadata.get("tags", []) for c in cells)
+        else:
+            text = SOLUTION.sub("\n\n", path.read_text("utf-8"))
+            text, hidden = ANSWER.sub("", text), False
+            target.write_text(text, "utf-8")
+        if hidden or REST.search(text):
+            raise SystemExit(
+                f"{path.relative_to(ROOT)}: a solution would stay in; put it below "
+                "“## Exercises”, in <details><summary>Solution</summary> … </details> "
+                "or in a cell tagged hide-cell"
+            )
 
 
 def without_solutions(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
@@ -66,13 +81,16 @@ def without_solutions(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
                 place.source = checked
         # The badge opens the chapter with its solutions.
         elif not cell.source.startswith("[![Open in Colab]"):
-            exercises |= bool(re.search("^## Exercises$", cell.source, re.M))
+            exercises |= bool(re.search(r"^## Exercises\s*$", cell.source, re.M))
             for i, text in enumerate(SOLUTION.split(ANSWER.sub("", cell.source))):
                 if i:
                     place = nbformat.v4.new_code_cell(EMPTY, id=f"{cell.id}-answer{i}")
                     yield place
                 if text:
                     new = {"source": text} | ({"id": f"{cell.id}-{i}"} if i else {})
+                    if pictures := cell.get("attachments"):  # a solution's go with it
+                        kept = {n: p for n, p in pictures.items() if n in text}
+                        new["attachments"] = kept
                     yield NotebookNode(cell | new)
 
 
