@@ -50,7 +50,7 @@ HANDED = [  # what is made of the path five.png, the error, and its message
     (
         lambda path: __file__,
         HandwritingError,
-        r"ure\.py cannot be read: it is damaged",
+        r"picture\.py cannot be read: it is damaged",
     ),
     (lambda path: io.BytesIO(path.read_bytes()[:2000]), HandwritingError, "the file "),
     (lambda path: path.read_bytes(), TypeError, "bytes: .*io.BytesIO"),
