@@ -4,6 +4,12 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN = .venv/bin
 INSTALLED = .venv/installed
+# An environment belongs to one folder, and to one Python: if this is another, or that is
+# gone, it is made anew.
+ifneq ($(shell $(BIN)/python -c "" >/dev/null 2>&1 && cat $(INSTALLED)),$(CURDIR))
+.PHONY: $(INSTALLED)
+CLEAR = --clear
+endif
 # Side by side on as many cores as there are, up to four; one after the other in a file,
 # and the files in their order.
 PARALLEL = -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -44,9 +50,9 @@ help:
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "Python 3.11 to 3.14 is needed, but $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(CLEAR) .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable .
-	@touch $@
+	@pwd -P > $@
 
 book: $(INSTALLED)
 	rm -rf _build/html

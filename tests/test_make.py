@@ -23,7 +23,7 @@ def make(checkout, program):
     folder = checkout()
     assert " " in str(folder)
     (folder / ".venv" / "bin").mkdir(parents=True)
-    (folder / ".venv" / "installed").touch()
+    (folder / ".venv" / "installed").write_text(f"{folder.resolve()}\n", "utf-8")
     for name in "python", "jupyter-book":
         path = folder / ".venv" / "bin" / name
         path.write_text('#!/bin/sh\necho "$0 $*"\necho "$MNIST_LESSON_DATA"\n', "utf-8")
@@ -75,6 +75,22 @@ def test_the_book_may_be_built_in_a_folder_with_spaces(make):
     assert not old.exists()
     assert done.returncode == 0, done.stderr
     assert f"The book is in {make.folder}/_build/html/index.html" in done.stdout
+
+
+@pytest.mark.parametrize("broken", ["bin/python", "installed"])
+def test_an_environment_of_another_folder_or_python_is_made_anew(make, broken):
+    """As after the checkout was copied, or Python replaced by a newer one."""
+    assert "-m venv" not in make("-n", "book").stdout
+    file = make.folder / ".venv" / broken
+    text = file.read_text("utf-8")
+    other = "/some/other/folder" if broken == "installed" else "#!/gone/python"
+    file.write_text(f"{other}\n", "utf-8")
+    try:
+        said = make("-n", "book").stdout
+    finally:
+        file.write_text(text, "utf-8")
+    assert "-m venv --clear .venv" in said and "jupyter-book build" in said
+    assert "-m venv" not in make("-n", "book").stdout
 
 
 @pytest.mark.parametrize("named", ["7", "07", "lenet", "notebooks/07_lenet.ipynb"])
