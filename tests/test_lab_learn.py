@@ -245,6 +245,33 @@ def test_a_small_network_reads_ninety_percent_and_shows_how(learner):
     assert page.get_by_role("img", name="sizes of the gradient").count() == 4
 
 
+def test_a_slow_machine_draws_the_units_in_turns(learner):
+    """With a clock that runs fast, a frame has time for few of them; all get theirs."""
+    page = learner.page
+    page.emulate_media(reduced_motion="no-preference")
+    page.evaluate("() => { let t = 0; performance.now = () => (t += 1); }")
+    press(page, "Run 30 epochs")
+    most, left = page.evaluate("""async () => {
+        const look = () => [...document.querySelectorAll(".lab-tiles-many canvas")]
+            .map((canvas) => canvas.toDataURL());
+        const count = (now, then, same) =>
+            now.filter((url, k) => (url === then[k]) === same).length;
+        const start = look();
+        let before = start, most = 0, left = start.length;
+        for (let frame = 0; frame < 600 && left; frame += 1) {
+            await new Promise(requestAnimationFrame);
+            const now = look();
+            [most, left] = [Math.max(most, count(now, before, false)),
+                count(now, start, true)];
+            before = now;
+        }
+        return [most, left];
+    }""")
+    assert 0 < most < 16 and left == 0
+    press(page, "Pause")
+    learner.rest()
+
+
 def test_dead_units_are_counted(learner):
     slide(learner.page, "Learning rate", "End")
     learner.learn()

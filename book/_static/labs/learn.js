@@ -118,22 +118,26 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
       accuracies.draw(points, `Held-out accuracy now ${percent(last.accuracy)}.`, kept);
     }
     let shown = null; // the point that the charts show last
-    function draw() {
+    let parts = []; // what is still to be drawn of it
+    /* All at once when training rests; in each frame, only as much as it has time for. */
+    function draw(moving = false) {
       const { points, weights, time, steps } = told, last = points.at(-1);
       const begun = last.training !== null;
       [time.toFixed(2), thousands(steps),
         begun ? nats(last.training) : "–", nats(last.cost),
         begun ? percent(last.learned) : "–", percent(last.accuracy),
       ].forEach((text, k) => { numbers[k].textContent = text; });
-      pictures.draw(weights, named(), palette, told.layers[0].dead);
+      pictures.draw(weights, named(), palette, told.layers[0].dead, moving);
       if (hidden) {
         tiles.draw(told.answers);
         own.draw(told.own);
       }
-      if (shown === last.steps && steps) return;
+      if (shown !== last.steps || !steps) {
+        parts = [drawCharts,
+          () => hidden && layers.draw(told.layers, shape.activation)];
+      }
       shown = last.steps;
-      drawCharts();
-      if (hidden) layers.draw(told.layers, shape.activation);
+      do parts.shift()?.(); while (parts.length && !moving);
     }
 
     const last = () => told.points.at(-1);
@@ -212,7 +216,7 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
       learning = false;
       if (!motion.running) return;
       if (told.epoch >= until || told.diverged) rest();
-      else if (!lab.still.matches) draw();
+      else if (!lab.still.matches) draw(true);
     });
 
     function trainUntil(epoch) {

@@ -17,6 +17,15 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
 
   const tile = (attributes) => make("canvas", { width: 28, height: 28, ...attributes });
 
+  /* Call it with what changed, if it did: what is written anew is laid out anew, too. */
+  function changes(draw) {
+    let before = [];
+    return (...values) => {
+      if (values.some((value, k) => value !== before[k])) draw(...values);
+      before = values;
+    };
+  }
+
   /* A small plot of lines over epochs, of this run and of those kept. `lines` has
      [name, colour, dashes, which value of a point]; of a kept run the last is drawn. */
   function curves(title, lines, ticksOf) {
@@ -87,7 +96,8 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
   /* The weights of the first layer, a picture for each unit; all share one scale. */
   function firstWeights() {
     const grid = make("div"), scale = make("p.lab-learn-scale");
-    let tiles = [];
+    const TIME = 4; // milliseconds of a frame
+    let tiles = [], next = 0;
 
     function lay(units, named) {
       tiles = Array.from({ length: units }, () => tile({ role: named ? "img" : null }));
@@ -98,30 +108,34 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
       grid.firstChild.classList.toggle("lab-tiles-many", units > 10);
     }
 
-    /* The weight from pixel i to unit k is weights[units * i + k]. */
-    function draw(weights, named, colours, dead) {
+    /* The weight from pixel i to unit k is weights[units * i + k]. In a frame that has
+       no time for all units, the others come in the next. */
+    function draw(weights, named, colours, dead, moving) {
       const units = weights.length / 784, limit = largest(weights);
+      const end = performance.now() + TIME, own = new Float32Array(784);
       if (tiles.length !== units || named !== tiles[0].hasAttribute("role")) {
         lay(units, named);
       }
-      tiles.forEach((canvas, k) => {
-        const own = new Float32Array(784);
+      for (let n = 0; n < units && !(moving && performance.now() > end); n++) {
+        const k = next = (next + 1) % units;
         for (let i = 0; i < 784; i++) own[i] = weights[units * i + k];
-        paint(canvas, own, limit, PALETTES[colours]);
-        canvas.classList.toggle("lab-learn-dead", dead.includes(k));
-      });
+        paint(tiles[k], own, limit, PALETTES[colours])
+          .classList.toggle("lab-learn-dead", dead.includes(k));
+      }
       if (!named) {
         grid.firstChild.setAttribute("aria-label", `The weights of ${units} units`
           + (dead.length ? `; dead: ${dead.join(", ")}` : ""));
       }
-      const size = limit < 10 && limit > 0 ? limit.toPrecision(2) : limit.toFixed(0);
+      label(limit < 10 && limit > 0 ? limit.toPrecision(2) : limit.toFixed(0), colours);
+    }
+    const label = changes((size, colours) => {
       const ends = [-1, 0, 1].map((share) => `rgb(${HUES[colours](share)})`);
       const style = `background: linear-gradient(90deg, ${ends})`;
       scale.replaceChildren(
-        make("span", `against: ${limit ? "−" : ""}${size}`),
+        make("span", `against: ${size === "0" ? "" : "−"}${size}`),
         make("span.lab-learn-bar", { style }),
-        make("span", `for: ${limit ? "+" : ""}${size}`));
-    }
+        make("span", `for: ${size === "0" ? "" : "+"}${size}`));
+    });
 
     return {
       figure: make("div", grid, scale),
@@ -193,17 +207,27 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
   function answers() {
     const figure = make("div.lab-tiles");
     let tiles = []; // they stay, and say something else
+    function answer() {
+      const [canvas, read, sure] = [tile({ role: "img" }), make("span"), make("span")];
+      figure.append(make("div", canvas, read, sure));
+      return [
+        changes((...levels) => paint(canvas, levels, 255, PAPER)),
+        changes((label, digit) => {
+          canvas.setAttribute("aria-label", `A ${label}, read as ${digit}`);
+          read.textContent = `${digit} ${label === digit ? "✓" : "✗"}`;
+        }),
+        changes((share) => { sure.textContent = share; })];
+    }
     function draw(all) {
       if (tiles.length !== all.length) {
-        tiles = all.map(() => [tile({ role: "img" }), make("span"), make("span")]);
-        figure.replaceChildren(...tiles.map((parts) => make("div", parts)));
+        figure.replaceChildren();
+        tiles = all.map(answer);
       }
       all.forEach(({ levels, label, digit, share }, n) => {
-        const [canvas, answer, sure] = tiles[n];
-        paint(canvas, levels, 255, PAPER)
-          .setAttribute("aria-label", `A ${label}, read as ${digit}`);
-        answer.textContent = `${digit} ${label === digit ? "✓" : "✗"}`;
-        sure.textContent = percent(share, 0);
+        const [show, tell, weigh] = tiles[n];
+        show(...levels);
+        tell(label, digit);
+        weigh(percent(share, 0));
       });
     }
     return { figure, draw };
