@@ -4,11 +4,13 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN = .venv/bin
 INSTALLED = .venv/installed
-# An environment belongs to one folder, and to one Python: if this is another, or that is
-# gone, it is made anew.
-ifneq ($(shell $(BIN)/python -c "" >/dev/null 2>&1 && cat $(INSTALLED)),$(CURDIR))
+# An environment belongs to one folder and one Python. If ours came here with a copy, or
+# its Python is gone, it is made anew; one that others made is left as it is.
+MADE_FOR := $(shell cat $(INSTALLED) 2>/dev/null)
+WORKS := $(shell $(BIN)/python -c "" >/dev/null 2>&1 && echo yes)
+ifneq ($(WORKS) $(MADE_FOR),yes $(CURDIR))
 .PHONY: $(INSTALLED)
-CLEAR = --clear
+CLEAR := $(if $(MADE_FOR),$(shell [ -L .venv ] || echo --clear))
 endif
 # Side by side on as many cores as there are, up to four; one after the other in a file,
 # and the files in their order.

@@ -3,9 +3,11 @@
     python benchmarks/limits.py
 
 `QuickNet` is trained for an epoch of 12,800 digits in each way, in turns; the median of
-five counts, as the seconds for 60,000. Compiling is timed apart. And two training
-runs at once, as in two notebooks, share two cores by threads of their own or take one
-each. Writes to results/results.json; `python tools/results.py --fill` writes the table.
+five counts, as the seconds for 60,000. Compiling is timed apart. Then processes of
+their own are timed, after a short run that warms them up: one; one that gives back to
+Linux what a step frees; and two at once, as in two notebooks, which share two cores by
+threads of their own or take one each. Writes to results/results.json; `python
+tools/results.py --fill` writes the table.
 """
 
 import json
@@ -24,6 +26,7 @@ from torch.nn import functional as F
 
 sys.path.append(str(Path(__file__).parents[1]))
 from mnist_lesson import Digits, QuickNet, load_mnist
+from mnist_lesson.system import keep_freed_memory
 from tools.results import RESULTS, save
 
 ALL = 60_000  # digits
@@ -33,6 +36,9 @@ import mnist_lesson
 torch.set_num_threads(int(sys.argv[1]))
 digits = mnist_lesson.load_mnist(source="full", validation=0).train[:int(sys.argv[2])]
 trainer = mnist_lesson.Trainer(mnist_lesson.QuickNet(), device="cpu")
+if sys.argv[3] == "given back":
+    mnist_lesson.training.keep_freed_memory = lambda: None
+trainer.fit(digits[:1280], epochs=1)
 start = time.perf_counter()
 trainer.fit(digits, epochs=1)
 print(time.perf_counter() - start)
@@ -89,24 +95,33 @@ def time_ways() -> dict[str, float]:
     return found | {"compiling": first - medians["torch.compile"]}
 
 
-def time_two(threads: int) -> float:
-    """Train twice at once, with so many threads each; give the longer time."""
-    command = [sys.executable, "-c", RUN, str(threads), str(TIMED)]
-    both = [
+def time_runs(count: int, threads: int, memory: str = "kept") -> float:
+    """Train in `count` processes at once, with `threads` each; give the longest time.
+
+    What a step frees is `kept`, or `given back` to Linux.
+    """
+    command = [sys.executable, "-c", RUN, str(threads), str(TIMED), memory]
+    runs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
-        for _ in range(2)
+        for _ in range(count)
     ]
-    return max(float(process.communicate()[0]) for process in both) * ALL / TIMED
+    return max(float(run.communicate()[0]) for run in runs) * ALL / TIMED
 
 
 def main() -> None:
     """Measure and save."""
-    found, two = time_ways(), {"one thread": [], "two threads": []}
+    keep_freed_memory()
+    ways = {
+        "in a process of its own": (1, 2),
+        "the same, memory given back to Linux": (1, 2, "given back"),
+        "two runs at once, one thread each": (2, 1),
+        "two runs at once, two threads each": (2, 2),
+    }
+    found, seconds = time_ways(), {way: [] for way in ways}
     for _ in range(TURNS):
-        for threads, times in enumerate(two.values(), 1):
-            times.append(time_two(threads))
-    for way, times in two.items():
-        found[f"two runs at once, {way} each"] = statistics.median(times)
+        for way, run in ways.items():
+            seconds[way].append(time_runs(*run))
+    found |= {way: statistics.median(times) for way, times in seconds.items()}
     for way, spent in found.items():
         print(f"{way}: {spent:.2f} s", flush=True)
     results = json.loads(RESULTS.read_text("utf-8"))

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 sys.path.append(str(Path(__file__).parents[1]))
 from mnist_lesson import Digits, Trainer, load_mnist, to_input
+from mnist_lesson.system import keep_freed_memory
 from tools.results import MODELS, RESULTS, save
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -183,6 +184,7 @@ WAYS = {  # and what is to be installed
 def main() -> None:
     """Measure and save."""
     warnings.simplefilter("ignore")
+    keep_freed_memory()  # for all: our trainer does so, and it holds for the process
     digits = load_mnist(source="full").train[:DIGITS]
     seconds = {}
     for way, (_, package) in WAYS.items():

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 sys.path.append(str(Path(__file__).parents[1]))
 from mnist_lesson import Digits, QuickNet, load_mnist, to_input, train_quickly
 from mnist_lesson.inference import evaluate
+from mnist_lesson.system import keep_freed_memory
 from tools.results import RESULTS, save
 
 GOAL = 0.99
@@ -134,6 +135,7 @@ def time_rungs(train: Digits) -> dict[str, list[float]]:
 
 def main() -> None:
     """Measure what is missing, and save it."""
+    keep_freed_memory()  # for all: our trainer does so, and it holds for the process
     mnist = load_mnist(source="full", validation=0)
     results = json.loads(RESULTS.read_text("utf-8"))
     known = results.setdefault("ladder", {})

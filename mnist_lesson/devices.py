@@ -1,6 +1,7 @@
 """Where to compute, and what differs from one device to the next."""
 
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from torch import nn
 from .ranks import BACKENDS, launched
 
 Lend = Callable[[], AbstractContextManager[None]]
+# What CUDA and HIP say of a GPU that nothing is compiled for.
+NO_KERNEL = "no kernel image|invalid device function|NoBinaryForGpu"
 _TURN = threading.RLock()  # held by the thread that draws from PyTorch's generators
 
 
@@ -49,6 +52,8 @@ def pick_device() -> torch.device:
     try:
         _try_sum(device)
     except RuntimeError as error:
+        if not re.search(NO_KERNEL, str(error)):
+            raise
         warnings.warn(
             f"PyTorch cannot compute on the {device.type} device that it finds here "
             f"({_first_line(error)}), so the CPU does",
@@ -75,7 +80,8 @@ def find_device(name: torch.device | str, source: str) -> torch.device:
 
 def _try_sum(device: torch.device) -> None:
     """Compute on a device; that it has memory does not mean that it can."""
-    (torch.ones(1, device=device) + 1).item()
+    if device.type != "cpu":
+        (torch.ones(1, device=device) + 1).item()
 
 
 def _first_line(error: Exception) -> str:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ALONE = Ranks()
 # One at a time: whoever finishes would put back the mode that another is computing in.
 _ANSWERING = threading.RLock()
-EVALUATION_BATCH = 500  # digits at a time; the result is the same, but for rounding
+# Digits at a time; the result is the same, but for rounding. LeNet's first maps of more
+# would be blocks too large to be kept (system.LARGEST_BLOCK), and take longer.
+EVALUATION_BATCH = 500
 
 
 class Recognition(NamedTuple):

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as glibc's malloc.h numbers them
+LARGEST_BLOCK = 32 << 20  # bytes: malloc takes larger ones from Linux in any case
 
 
 @contextmanager
@@ -50,7 +51,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # Windows removes nothing that is read-only
             temporary.chmod(0o600)
-        temporary.unlink(missing_ok=True)
+        with suppress(PermissionError):  # nor what a scanner looks at
+            temporary.unlink(missing_ok=True)
 
 
 def in_notebook() -> bool:
@@ -65,13 +67,17 @@ def keep_freed_memory() -> None:
 
     By default it returns large blocks to Linux at once, which must fill each page with
     zeros before it gives it out again: a fifth to a third of the time of a step of
-    `LeNet`. What is kept is no more than was in use at once; of that, a gigabyte at
-    most. Other systems, and whoever has set its variables, are left alone.
+    `LeNet`. From then on the process, all of it, keeps about as much memory as it ever
+    needed at once. Other systems, and who has set malloc's variables, are left alone.
 
     Source: https://man7.org/linux/man-pages/man3/mallopt.3.html.
     """
-    chosen = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"} & os.environ.keys()
-    if platform.libc_ver()[0] == "glibc" and not chosen:
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most it takes
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return
+    if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(
+        f"MALLOC_{name}_THRESHOLD_" in os.environ for name in ("MMAP", "TRIM")
+    ):
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    if mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK):  # too much for 32 bits
         mallopt(M_TRIM_THRESHOLD, 1 << 30)

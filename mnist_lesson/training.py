@@ -58,13 +58,14 @@ class Trainer:
     together are longer than 4, they are shortened to that. On a GPU that computes with
     bfloat16 the model does (`torch.autocast`); weights, cost and step keep their 32
     bits. On a CPU, convolutions get their inputs with the channels last in memory, if
-    all layers are PyTorch's or this package's: that is faster, and no shape changes.
-    A layer that has parameters, but none to learn, is left in its mode: a frozen batch
-    normalization keeps its statistics in evaluation mode.
+    all layers are PyTorch's or this package's: faster, in the same shapes. On Linux the
+    process keeps what a step frees, for the next. A layer whose parameters are all
+    frozen is left in its mode: frozen batch normalization keeps its statistics in
+    evaluation mode.
 
     Several processes that `torchrun` started train one model together: each computes
-    its part of every batch, and gets the same weights, events and history. Handlers
-    are called in each, so those that print or write files should do so in one of them.
+    its part of every batch, and gets the same weights, events and history. Handlers are
+    called in each; those that print or write files should do so in one alone.
     """
 
     def __init__(

@@ -19,8 +19,10 @@ def test_a_gpu_that_this_pytorch_cannot_compute_on(monkeypatch):
     """Such as Kaggle's P100: it has memory, but nothing is compiled for it any more."""
     message = "CUDA error: no kernel image is available for execution on the device"
 
+    said = message
+
     def ones(*_, device):
-        raise RuntimeError(f"{message}\nFor debugging consider passing …")
+        raise RuntimeError(f"{said}\nFor debugging consider passing …")
 
     monkeypatch.delenv("MNIST_LESSON_DEVICE", raising=False)
     monkeypatch.setattr(torch, "ones", ones)
@@ -31,6 +33,9 @@ def test_a_gpu_that_this_pytorch_cannot_compute_on(monkeypatch):
         assert pick_device() == torch.device("cpu")
     with pytest.raises(ValueError, match=rf"^device names 'cuda'.* \({message}\); try"):
         Trainer(SoftmaxRegression(), device="cuda")
+    said = "CUDA out of memory"  # that is no reason to be slow without a word
+    with pytest.raises(RuntimeError, match=said):
+        pick_device()
 
 
 @pytest.mark.parametrize("name", ["toaster", "cuda:99", "cuda:-1", "", "meta", 3.5])

@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -12,7 +13,15 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_lesson import MEAN, STD, LeNet, LeNet5, Trainer, load_mnist
+from mnist_lesson import (
+    MEAN,
+    STD,
+    LeNet,
+    LeNet5,
+    SoftmaxRegression,
+    Trainer,
+    load_mnist,
+)
 from mnist_lesson.data import PAPER
 from mnist_lesson.models import PartlyConnected
 from tools import experiments
@@ -104,6 +113,25 @@ def test_digits_are_moved_and_permuted():
     assert (permuted.images.reshape(3, 784) == flat[:, order]).all()
     assert (permuted.labels == digits.labels).all()
     assert tool.prepare(digits, tool.MODELS["LeNet"]) is digits
+
+
+def test_several_networks_answer_together_and_are_trained_once(tmp_path, monkeypatch):
+    """Each with a seed of its own; the mean of their probabilities is the answer."""
+    monkeypatch.setattr(tool, "RUNS", tmp_path)
+    digits = load_mnist(source="sample").train[:256]
+    two = experiments.Experiment(SoftmaxRegression, epochs=1, kept=True, together=2)
+    trainer = tool.train(two, digits, 1)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "SoftmaxRegression-0.1-1-60000-2", "SoftmaxRegression-0.1-1-60000-3",
+    }  # fmt: skip
+    one = replace(two, together=1, kept=False)
+    alone = [tool.train(one, digits, seed).predict(digits.images) for seed in (2, 3)]
+    together = trainer.predict(digits.images)
+    assert torch.allclose(together, torch.stack(alone).mean(0), atol=1e-6)
+    assert not torch.allclose(alone[0], alone[1], atol=1e-3)
+    assert tool.multiply_adds(trainer.model) == 2 * 7_840
+    monkeypatch.setattr(Trainer, "_check_finite", None)  # what every epoch ends with
+    assert torch.equal(tool.train(two, digits, 1).predict(digits.images), together)
 
 
 def texts(path):

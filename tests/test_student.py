@@ -168,20 +168,25 @@ def test_what_a_class_has_is_replaced_whole_or_not_at_all(
     assert not (student.FOLDER / "notebooks" / "99_old.ipynb").exists()
 
 
-def test_on_windows_a_folder_that_is_open_stays_whole(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [1, 2])
+def test_on_windows_a_folder_that_is_open_stays_whole(tmp_path, monkeypatch, step):
+    """Whether the old one cannot be moved away, or the new one to its place."""
     monkeypatch.setattr(student, "FOLDER", tmp_path / "build" / "student")
-    monkeypatch.setattr(student, "pages", lambda: [])
+    monkeypatch.setattr(student, "pages", lambda: ["book/tensors"])
     student.FOLDER.mkdir(parents=True)
     (student.FOLDER / "open.ipynb").touch()
-    (tmp_path / "build" / "student" / "book").mkdir()
+    rename, steps = Path.rename, []
 
-    def refuse(*_):
-        raise PermissionError(13, "It is being used by another process")
+    def refuse(path, target):
+        steps.append(path)
+        if len(steps) == step:
+            raise PermissionError(13, "It is being used by another process")
+        return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(SystemExit, match=r"cannot be replaced \(It is .*as it was$"):
         student.main()
-    assert (student.FOLDER / "open.ipynb").exists()
+    assert [*student.FOLDER.iterdir()] == [student.FOLDER / "open.ipynb"]
     assert [*student.FOLDER.parent.iterdir()] == [student.FOLDER]
 
 

@@ -117,7 +117,10 @@ def read_address() -> str:
 def read_files() -> dict[Path, bytes]:
     """Read every text file that git tracks."""
     try:
-        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True)
+        done = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True,
+            env=os.environ | {"LC_ALL": "C"},  # what git says, in English
+        )  # fmt: skip
     except FileNotFoundError as error:
         raise SystemExit(
             "git is not installed: adopt asks it which files there are"
@@ -141,16 +144,21 @@ def write(changed: dict[Path, bytes]) -> None:
     before = {path: path.read_bytes() for path in changed}
     temporary = {path: path.with_name(f".{path.name}.adopted") for path in changed}
     replaced = []
+
+    def prepare(path: Path, text: bytes) -> None:
+        temporary[path].write_bytes(text)
+        temporary[path].chmod(path.stat().st_mode)
+
     try:
         for path, text in changed.items():
-            temporary[path].write_bytes(text)
-            temporary[path].chmod(path.stat().st_mode)
+            prepare(path, text)
         for path in changed:
             temporary[path].replace(path)  # on Windows, not if a program has it open
             replaced.append(path)
     except OSError as error:
         for again in replaced:
-            again.write_bytes(before[again])
+            prepare(again, before[again])
+            temporary[again].replace(again)
         for written in temporary.values():
             written.unlink(missing_ok=True)
         raise SystemExit(

@@ -54,8 +54,9 @@ def main(arguments: list[str]) -> None:
         want_full_mnist()
     for path in paths:
         try:
-            # Upgraded, since cells from Colab or VS Code may have no names.
-            notebook = nbformat.v4.upgrade(nbformat.read(path, as_version=4))
+            notebook = nbformat.read(path, as_version=4)
+            if not all("id" in cell for cell in notebook.cells):  # as in Colab's
+                notebook = nbformat.v4.upgrade(notebook)
         except (OSError, ValueError, nbformat.ValidationError) as error:
             reason = str(error).splitlines()[0]
             raise SystemExit(

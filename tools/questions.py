@@ -282,7 +282,7 @@ def look_up(
                 f"book/questions/{name}.yml, question {number}: the chapter has no "
                 f"section “{q.section}”; name one of its headings"
             )
-    if text.count(READING) != 1:
+    if len(re.findall(rf"^{READING}$", text, re.M)) != 1:
         raise SystemExit(
             f"notebooks/{name}.ipynb must have one section “{READING}”: its questions "
             "stand before it"

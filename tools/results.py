@@ -6,8 +6,9 @@ Tries learning rates on held-out digits; trains each model, and what else is in
 EXPERIMENTS, at the rate named there, with five seeds or, where it takes long, with
 fewer; evaluates the last epoch on the 10,000 test digits; and keeps every seed in
 results/results.json as soon as it is known, so that it can be stopped and started
-again. Remove an entry to measure it anew. Then whatever stands between the marks of a
-page or chapter is written from that file; with --fill, only that is done.
+again. Remove an entry to measure it anew, and its runs in _build/runs, if any are
+there. Then whatever stands between the marks of a page or chapter is written from that
+file; with --fill, only that is done.
 """
 
 import json
@@ -38,10 +39,12 @@ from tools.experiments import (
     SIZES,
     VARIANTS,
     Experiment,
+    Together,
 )
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
+RUNS = ROOT / "_build" / "runs"  # epochs of networks that are used again
 CHAPTERS = "06_pooling", "13_results", "15_seconds"
 PAGES = [
     ROOT / "README.md",
@@ -95,7 +98,7 @@ def measure() -> None:
 
 def describe(known: dict, name: str, experiment: Experiment) -> dict:
     """Find the entry of an experiment, or make one; other settings begin anew."""
-    model = experiment.make()
+    model = Together(experiment.make() for _ in range(experiment.together))
     settings = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "multiply_adds": multiply_adds(model),
@@ -129,14 +132,22 @@ def multiply_adds(model: nn.Module) -> int:
 
 
 def train(experiment: Experiment, digits: Digits, seed: int) -> Trainer:
-    """Train as the experiment says."""
+    """Train as the experiment says; several networks have seeds of their own."""
+    if experiment.together > 1:
+        first, one = seed * experiment.together, replace(experiment, together=1)
+        members = range(first, first + experiment.together)
+        return Trainer(Together(train(one, digits, member).model for member in members))
     torch.manual_seed(seed)
     trainer = Trainer(experiment.make(), learning_rate=experiment.learning_rate)
     if experiment.digits < len(digits):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(digits), generator=generator)[: experiment.digits]
         digits = digits[chosen.numpy()]
-    trainer.fit(prepare(digits, experiment), epochs=experiment.epochs, seed=seed)
+    settings = experiment.learning_rate, experiment.epochs, experiment.digits, seed
+    folder = RUNS / "-".join(map(str, (experiment.make.__name__, *settings)))
+    keep = {"checkpoint_dir": folder, "resume": True} if experiment.kept else {}
+    prepared = prepare(digits, experiment)
+    trainer.fit(prepared, epochs=experiment.epochs, seed=seed, **keep)
     return trainer
 
 

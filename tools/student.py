@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import unquote
 
 import nbformat
 from nbformat import NotebookNode
@@ -24,7 +25,7 @@ FOLDER = ROOT / "_build" / "student"
 FOLD = r"<details>\s*<summary>\s*(?:{})\s*</summary>.*?</details>\s*"
 SOLUTION = re.compile(r"\s*" + FOLD.format("Solutions?"), re.S)
 ANSWER = re.compile(FOLD.format("Answers?|What happens"), re.S)
-REST = re.compile("<summary>[^<]*(?:Solution|Answer|What happens)")
+REST = re.compile("<summary>[^<]*(?:Solution|Answer)")
 EMPTY = "# your solution"
 
 
@@ -33,15 +34,19 @@ def main() -> None:
     FOLDER.parent.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=FOLDER.parent, ignore_cleanup_errors=True) as temporary:
         write(folder := Path(temporary, "student"))
+        before = Path(temporary, "before")
         try:
             if FOLDER.exists():
-                FOLDER.rename(Path(temporary, "before"))
+                FOLDER.rename(before)
             folder.rename(FOLDER)
         except OSError as error:  # on Windows, where a program has it open
             raise SystemExit(
                 f"{FOLDER} cannot be replaced ({error.strerror}): close what has it "
                 "open, and try again; it is as it was"
             ) from error
+        finally:
+            if before.exists() and not FOLDER.exists():
+                before.rename(FOLDER)
     print(f"The notebooks without solutions are in {FOLDER}")
 
 
@@ -89,7 +94,7 @@ def without_solutions(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
                 if text:
                     new = {"source": text} | ({"id": f"{cell.id}-{i}"} if i else {})
                     if pictures := cell.get("attachments"):  # a solution's go with it
-                        kept = {n: p for n, p in pictures.items() if n in text}
+                        kept = {n: p for n, p in pictures.items() if n in unquote(text)}
                         new["attachments"] = kept
                     yield NotebookNode(cell | new)
 

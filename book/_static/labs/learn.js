@@ -119,7 +119,7 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
     }
     let shown = null; // the point that the charts show last
     let parts = []; // what is still to be drawn of it
-    /* All at once when training rests; in each frame, only as much as it has time for. */
+    /* All at once when training rests; in a frame, as much as it has time for. */
     function draw(moving = false) {
       const { points, weights, time, steps } = told, last = points.at(-1);
       const begun = last.training !== null;
@@ -132,11 +132,12 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
         tiles.draw(told.answers);
         own.draw(told.own);
       }
-      if (shown !== last.steps || !steps) {
+      const fresh = shown !== last.steps || !steps;
+      if (fresh && !(moving && parts.length)) {
+        shown = last.steps;
         parts = [drawCharts,
           () => hidden && layers.draw(told.layers, shape.activation)];
       }
-      shown = last.steps;
       do parts.shift()?.(); while (parts.length && !moving);
     }
 

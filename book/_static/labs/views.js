@@ -17,7 +17,7 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
 
   const tile = (attributes) => make("canvas", { width: 28, height: 28, ...attributes });
 
-  /* Call it with what changed, if it did: what is written anew is laid out anew, too. */
+  /* Draws only if a value has changed: what is written anew is laid out anew, too. */
   function changes(draw) {
     let before = [];
     return (...values) => {
@@ -132,9 +132,9 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
       const ends = [-1, 0, 1].map((share) => `rgb(${HUES[colours](share)})`);
       const style = `background: linear-gradient(90deg, ${ends})`;
       scale.replaceChildren(
-        make("span", `against: ${size === "0" ? "" : "−"}${size}`),
+        make("span", `against: ${Number(size) > 0 ? "−" : ""}${size}`),
         make("span.lab-learn-bar", { style }),
-        make("span", `for: ${size === "0" ? "" : "+"}${size}`));
+        make("span", `for: ${Number(size) > 0 ? "+" : ""}${size}`));
     });
 
     return {
