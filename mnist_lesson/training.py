@@ -60,8 +60,7 @@ class Trainer:
     bits. On a CPU, convolutions get their inputs with the channels last in memory, if
     all layers are PyTorch's or this package's: faster, in the same shapes. On Linux the
     process keeps what a step frees, for the next. A layer whose parameters are all
-    frozen is left in its mode: frozen batch normalization keeps its statistics in
-    evaluation mode.
+    frozen keeps its mode, as batch normalization needs it.
 
     Several processes that `torchrun` started train one model together: each computes
     its part of every batch, and gets the same weights, events and history. Handlers are
