@@ -100,6 +100,7 @@ VARIANTS = {
     ),
     "32 and 64 maps, 12 epochs, augmented": WIDER,
     "five of these together": replace(WIDER, seeds=3, together=5),
+    "32 and 64 maps, 30 epochs, augmented": Experiment(wider, epochs=30, seeds=1),
 }
 POOLING = {
     "no pooling": Experiment(
