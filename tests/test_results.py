@@ -76,6 +76,11 @@ def test_mean_and_spread_by_hand():
     assert tool.spread([0.5, 0.53]) == pytest.approx((51.5, (2 * 1.5**2) ** 0.5))
 
 
+def test_a_single_run_has_no_spread():
+    one, two = tool.with_spread([0.9955]), tool.with_spread([0.995, 0.996])
+    assert one == "99.55\N{NO-BREAK SPACE}%" and " ±\N{NO-BREAK SPACE}0.07" in two
+
+
 def test_multiply_adds_by_hand():
     # each of LeNet-5's own weights times the places where it is used
     c3 = 25 * sum(map(len, PartlyConnected.INPUTS)) * 10 * 10

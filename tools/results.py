@@ -229,7 +229,8 @@ def with_spread(accuracies: list[float], digits: int = 2) -> str:
     """Write both in per cent; a narrow table breaks the line before ± or not at all."""
     mean, deviation = spread(accuracies)
     space = "\N{NO-BREAK SPACE}"
-    return f"{mean:.{digits}f} ±{space}{deviation:.{digits}f}{space}%"
+    around = f" ±{space}{deviation:.{digits}f}" if len(accuracies) > 1 else ""
+    return f"{mean:.{digits}f}{around}{space}%"
 
 
 def seeds(record: dict, key: str = "accuracy") -> list:
