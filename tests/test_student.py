@@ -195,7 +195,7 @@ def course(tmp_path, monkeypatch):
     """What a class gets of a course that has one chapter, with these cells."""
     monkeypatch.setattr(student, "ROOT", tmp_path)
     monkeypatch.setattr(student, "pages", lambda: ["notebooks/01_own"])
-    monkeypatch.setattr(student, "file_of", lambda page: path)
+    monkeypatch.setattr(student, "sources", lambda page: [path])
     path = tmp_path / "notebooks" / "01_own.ipynb"
     path.parent.mkdir()
 

@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup
 
 from mnist_lesson.system import atomic_write
 from tools import student
-from tools.chapters import ROOT, file_of, pages
+from tools.chapters import ROOT, pages, sources
 
 HTML = ROOT / "_build" / "html"
 BUNDLE = ROOT / "_build" / "recognize-digits.zip"
@@ -43,7 +43,8 @@ def gather(folder: Path, html: Path) -> None:
     """Put all that a school needs into an empty folder."""
     shutil.copytree(html, folder / "html")
     student.write(folder / "student")
-    for path in (*map(file_of, pages()), ROOT / "LICENSE", ROOT / "LICENSES"):
+    files = [path for page in pages() for path in sources(page)]
+    for path in (*files, ROOT / "LICENSE", ROOT / "LICENSES"):
         copy(path, folder / path.relative_to(ROOT))
     wheel = build(folder)
     figures = "\n".join(

@@ -46,14 +46,15 @@ def files(part: dict) -> Iterator[str]:
             yield from files(entry)
 
 
-def file_of(page: str, root: Path = ROOT) -> Path:
-    """Find the file of a page, and nothing that lies beside it."""
-    return root / f"{page}{'.ipynb' if 'notebooks/' in page else '.md'}"
+def sources(page: str, root: Path = ROOT) -> list[Path]:
+    """List the files of a page, with its papers, and nothing else that lies there."""
+    files = [root / f"{page}{suffix}" for suffix in (".ipynb", ".md", ".bib")]
+    return [path for path in files if path.is_file()]
 
 
 def notebooks(root: Path = ROOT) -> list[Path]:
     """List the chapters' files, in order."""
-    return [file_of(page, root) for page in pages(root) if "notebooks/" in page]
+    return [root / f"{page}.ipynb" for page in pages(root) if "notebooks/" in page]
 
 
 def chapters(root: Path = ROOT) -> Iterator[Chapter]:

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import nbformat
 from nbformat import NotebookNode
 
-from tools.chapters import ROOT, file_of, pages
+from tools.chapters import ROOT, pages, sources
 
 FOLDER = ROOT / "_build" / "student"
 FOLD = r"<details>\s*<summary>\s*(?:{})\s*</summary>.*?</details>\s*"
@@ -52,8 +52,7 @@ def main() -> None:
 
 def write(folder: Path) -> None:
     """Write chapters and pages to a folder, where they lie as in the course's own."""
-    for name in pages():
-        path = file_of(name)
+    for path in (path for page in pages() for path in sources(page)):
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".ipynb":
