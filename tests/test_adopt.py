@@ -155,28 +155,26 @@ def test_where_it_cannot_be_done_nothing_changes(course, git, monkeypatch):
         assert git(course, "status", "--porcelain") == ""
 
     refused("PaddlePaddle/book", "^.+ names PaddlePaddle/book already; if that is")
-    write_bytes = Path.write_bytes
 
-    def full(path, data):
-        """Find the disk full at a chapter."""
-        if path.suffixes == [".ipynb", ".adopted"]:
-            raise OSError(28, "No space left on device")
-        return write_bytes(path, data)
+    def fail_at_a_chapter(patch, name, error):
+        """Let a method of Path fail with it, once a chapter's turn has come."""
+        method = getattr(Path, name)
+
+        def failing(path, argument):
+            if path.suffixes == [".ipynb", ".adopted"]:
+                raise error
+            return method(path, argument)
+
+        patch.setattr(Path, name, failing)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        full = OSError(28, "No space left on device")
+        fail_at_a_chapter(patch, "write_bytes", full)
         refused(NEW, r"^notebooks.\w+\.ipynb cannot be written \(No space left on")
         refused(NEW, r"\): nothing was changed$")
-    replace = Path.replace
-
-    def held(path, target):
-        """Find a chapter open, as Windows does."""
-        if path.suffixes == [".ipynb", ".adopted"]:
-            raise PermissionError(13, "It is being used by another process")
-        return replace(path, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", held)
+    with monkeypatch.context() as patch:  # open elsewhere, on Windows
+        held = PermissionError(13, "It is being used by another process")
+        fail_at_a_chapter(patch, "replace", held)
         refused(NEW, r"\.ipynb cannot be written \(It is .*: nothing was changed$")
     with monkeypatch.context() as patch:
         theirs = b"fatal: detected dubious ownership in '/mnt/x'\n"

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     # A file that was merged since the adoption may still have the first address.
     moved = {p: move(move(t, old, new), PLACEHOLDER, new) for p, t in files.items()}
     changed = {path: text for path, text in moved.items() if text != files[path]}
-    write(changed)
+    write(changed, files)
     if not changed:
         print(
             f"The address is https://github.com/{new} already: nothing had to change."
@@ -139,9 +139,8 @@ def read_files() -> dict[Path, bytes]:
     return {path: text for path, text in texts.items() if b"\0" not in text[:8000]}
 
 
-def write(changed: dict[Path, bytes]) -> None:
+def write(changed: dict[Path, bytes], before: dict[Path, bytes]) -> None:
     """Write all files, or leave all as they were."""
-    before = {path: path.read_bytes() for path in changed}
     temporary = {path: path.with_name(f".{path.name}.adopted") for path in changed}
     replaced = []
 
