@@ -36,14 +36,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with suppress(OSError):  # the content counts for more; and there may be none
             shutil.copymode(file, temporary)
-        for wait in [0.05] * 20 if sys.platform == "win32" else []:
+        waits = [0.05] * 20 if sys.platform == "win32" else []
+        while True:
             try:
                 temporary.replace(file)
+                break
             except PermissionError:
-                time.sleep(wait)
-            else:
-                return
-        temporary.replace(file)
+                if not waits:
+                    raise
+                time.sleep(waits.pop())
     except OSError as error:
         if error.filename == str(temporary):  # a name that nobody knows
             error.filename, error.filename2 = str(path), None

@@ -90,10 +90,17 @@ def test_an_environment_of_another_folder_or_python_is_made_anew(make, broken):
     finally:
         file.write_text(text, "utf-8")
     assert "-m venv --clear .venv" in said and "jupyter-book build" in said
-    (make.folder / ".venv" / "installed").unlink()  # as if somebody else had made it
-    done = make("-n", "book")
-    file.write_text(text, "utf-8")
-    (make.folder / ".venv" / "installed").write_text(f"{make.folder}\n", "utf-8")
+    assert "-m venv" not in make("-n", "book").stdout
+
+
+def test_an_environment_that_somebody_else_made_is_not_cleared(make):
+    installed = make.folder / ".venv" / "installed"
+    text = installed.read_text("utf-8")
+    installed.unlink()
+    try:
+        done = make("-n", "book")
+    finally:
+        installed.write_text(text, "utf-8")
     assert "-m venv  .venv" in done.stdout and "--clear" not in done.stdout
     assert done.stderr == ""
     assert "-m venv" not in make("-n", "book").stdout
