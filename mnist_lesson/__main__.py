@@ -52,7 +52,7 @@ SETTINGS = {  # of Trainer and of fit, whose defaults they have
     "batch_size": "how many digits a step learns from, in all processes together",
     "seed": "decides the first weights and the order of the digits",
     "learning_rate": "the highest rate of the schedule",
-    "momentum": "the share of the last step that the next one keeps",
+    "momentum": "the share of the velocity that each step keeps",
     "weight_decay": "strength of the L2 regularization",
     "schedule": "one-cycle or constant",
 }

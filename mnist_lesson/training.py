@@ -36,7 +36,7 @@ class Trainer:
     learning_rate
         The highest rate, for the mean (not the sum) of a batch's gradients.
     momentum
-        The share of the last step that the next one keeps, in Nesterov's form, which
+        The share of the velocity that each step keeps, in Nesterov's form, which
         looks one step ahead (https://proceedings.mlr.press/v28/sutskever13.html).
     weight_decay
         L2 regularization: this times each parameter is added to its gradient.

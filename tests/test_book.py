@@ -62,7 +62,14 @@ def test_every_page_is_there_and_no_other(book, pages):
         for place in page.select("[data-lab]")
     }
     assert made == {*pages, *alone, "index"}
-    assert f"{PAGES[0]}.html" in (book / "index.html").read_text("utf-8")
+    # The address that people send leads to the first page, and has its preview.
+    index = BeautifulSoup((book / "index.html").read_text("utf-8"), "html.parser")
+    assert index.a["href"] == f"{PAGES[0]}.html"
+    assert index.find_all("meta", property=True) == pages[PAGES[0]].find_all(
+        "meta", property=True
+    )
+    # Where a branch is published, folders whose names begin with _ are, too.
+    assert (book / ".nojekyll").is_file()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -72,6 +79,12 @@ def test_a_page_has_its_content(book, pages, name):
     assert len(words) > 1_000
     for bad in "Traceback", "nbval-", "-m pip", "{bibliography}":
         assert bad not in words
+    # Pictures keep their places, and those below the first come later.
+    images = page.select(".bd-article img")
+    assert all(int(image["width"]) > 50 for image in images)
+    assert {image.get("loading") for image in images[1:]} <= {"lazy"}
+    for link in page.select(".btn-download-source-button"):
+        assert link.has_attr("download")  # a browser would show a notebook as text
     levels = [
         int(head.name[1]) for head in page.article.find_all(re.compile("^h[1-6]$"))
     ]
@@ -169,6 +182,16 @@ def test_the_page_for_teachers_has_every_chapter_in_its_table_and_in_its_list():
 
 
 MODELS = (SoftmaxRegression, MultilayerPerceptron, LeNet, LeNet5)
+
+
+def test_commands_can_be_pasted():
+    """The shell of a Mac takes a comment behind a command for arguments. And Jupyter
+    follows no link out of the folder that it is started in."""
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("book/*.md")):
+        text = path.read_text("utf-8")
+        for block in re.findall(r"^```(?:sh|)\n(.*?)^```", text, re.M | re.S):
+            assert not re.search(r"[ \t]#", block), f"{path.name}: {block}"
+        assert not re.search(r"jupyter lab \w", text), path.name
 
 
 @pytest.mark.parametrize("make", [*MODELS, *(e.make for e in POOLING.values())])

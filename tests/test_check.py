@@ -323,7 +323,7 @@ def test_on_paper_stands_the_text_with_the_answers(visit):
 
 
 def test_the_text_stays_when_the_questions_cannot_be_loaded(visit, page, book):
-    page.route("**/questions/*.js", lambda route: route.abort())
+    page.route("**/questions/*.js*", lambda route: route.abort())
     page.goto((book / f"notebooks/{NAME}.html").as_uri())
     page.wait_for_function("document.readyState === 'complete'")
     assert page.locator("#check-yourself details").count() == 6

@@ -334,6 +334,6 @@ def test_an_error_in_a_worker_is_the_askers(lab):
 @pytest.mark.parametrize("name", ["draw", "lenet", "why"])
 def test_the_weights_are_asked_for_before_the_models_are_here(lab, page, name):
     """They are the largest file: on a slow network, that is what one waits for."""
-    page.route("**/models.js", lambda route: route.abort())  # it cannot ask
-    with page.expect_request("**/weights.js"):
+    page.route("**/models.js*", lambda route: route.abort())  # it cannot ask
+    with page.expect_request("**/weights.js*"):
         lab(name, wait=False)

@@ -5,10 +5,12 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 
+from tools.adopt import home
 from tools.chapters import notebooks
 from tools.execute import TAGS, clean
 
@@ -66,9 +68,11 @@ def test_first_cells(path, notebook, code):
     title, badge, colab, imports = notebook.cells[:4]
     assert re.match(r"# .+\n\n.+", title.source)
     itself = f"{ADDRESS}/blob/main/notebooks/{path.name}"
+    page = f"{home(urlsplit(ADDRESS).path[1:])}notebooks/{path.stem}.html"
     assert badge.source == (
         f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]"
-        f"({itself.replace('https://github.com', f'{COLAB}/github')})"
+        f"({itself.replace('https://github.com', f'{COLAB}/github')})\n\n"
+        f"[Read this chapter on the web, with its figures]({page})"
     )
     assert badge.metadata.tags == colab.metadata.tags == ["remove-cell"]
     assert f'address = "{ADDRESS}"' in colab.source

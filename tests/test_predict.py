@@ -255,7 +255,7 @@ def test_without_scripts_the_text_is_there_and_the_result_in_a_fold(book, browse
 
 def test_predictions_need_no_questions(visit, page, book):
     """They are made of what stands in the page."""
-    page.route("**/questions/*.js", lambda route: route.abort())
+    page.route("**/questions/*.js*", lambda route: route.abort())
     page.goto((book / f"notebooks/{NAME}.html").as_uri())
     page.wait_for_selector(".predict form")
     commit(page, 0, 0)

@@ -8,6 +8,7 @@ pictures stand in the page, and assistive technology can read all of it.
 import json
 import re
 from functools import cache
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -125,13 +126,23 @@ def take_sheets(page, static):
         tag.drop_tree()
 
 
+@cache
+def version(labs):
+    """Tell all labs' scripts, which fit only together, from an earlier book's."""
+    scripts = [path.read_bytes() for path in sorted(labs.rglob("*.js"))]
+    return sha256(b"".join(scripts)).hexdigest()[:8]
+
+
 def bring_lab(page, labs):
-    """Give a page the scripts of a lab in its first section.
+    """Version the labs' scripts, and bring those of a lab in the first section.
 
     lab.js would ask for them only when it is read itself. They are what the lab is
     built of: lab.define("name", ["part", …], …). The rest of what it loads, such as the
     models, would be in its way.
     """
+    for tag in page.cssselect("script[src*='/labs/']"):
+        source, _, _ = tag.get("src").partition("?")
+        tag.set("src", f"{source}?v={version(labs)}")
     head = page.cssselect("article h2, article [data-lab]")
     name = head[0].get("data-lab") if head else None
     if not name:
@@ -144,7 +155,8 @@ def bring_lab(page, labs):
     earliest = first(page, "script[defer]")
     earliest.addprevious(common)
     for part in parts:
-        earliest.addprevious(E.script(src=f"{folder}{part}.js", defer=""))
+        src = f"{folder}{part}.js?v={version(labs)}"
+        earliest.addprevious(E.script(src=src, defer=""))
     # The reader came for the figure: menus and search can wait until it is there.
     others = page.cssselect("script[defer]:not([src*=labs]):not([src*=course])")
     sources = [tag.get("src") for tag in others]
@@ -184,12 +196,15 @@ def show_alone(page, path):
 
 
 def lead_in(path, config):
-    """Write the page that only leads to the book's first."""
+    """Write the page that only leads to the book's first, with its preview."""
     page, title = f"{config.root_doc}.html", escape(config.html_title)
+    book = html.document_fromstring((path.parent / page).read_text("utf-8"))
+    preview = book.cssselect("meta[property^='og:'], meta[name=description]")
     path.write_text(
         f"""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={page}">
+{"".join(map(written, preview))}
 <link rel="icon" href="_static/favicon.png"><title>{title}</title></head>
 <body><a href="{page}">{title}</a></body></html>
 """,
@@ -231,6 +246,10 @@ def mend_for_everyone(page):
     # These name themselves, better than their label does.
     for summary in page.cssselect("summary[aria-label]"):
         del summary.attrib["aria-label"]
+    # A browser would show a notebook's source as text.
+    for link in page.cssselect(".btn-download-source-button"):
+        link.set("download", "")
+        link.attrib.pop("target", None)
     for link in page.cssselect("a[target=_blank]"):
         link.set("rel", "noopener")
     # The search leaves out of its excerpts what has this class: a formula's source, the
@@ -259,7 +278,8 @@ def finish(app, error):
     if error or app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
-    stylesheets.join.cache_clear()  # an earlier build's are gone, or others
+    for kept in stylesheets.join, version:
+        kept.cache_clear()  # an earlier build's are gone, or others
     for path in Path(app.outdir).rglob("*.html"):
         source = path.read_text("utf-8")
         # Not the theme's templates, nor a page that only leads to another, nor one that
@@ -297,7 +317,9 @@ def typeset(node, display):
     except LatexError as error:
         logger.warning("formula: %s: %s", error, tex, location=node)
         return f"<code>{escape(tex)}</code>"
-    return html.replace(escape(primed, quote=False), escape(tex, quote=False))
+    html = html.replace(escape(primed, quote=False), escape(tex, quote=False))
+    # A browser that translates the page would translate the names of functions, too.
+    return html.replace("<math", '<math class="notranslate" translate="no"', 1)
 
 
 def visit_inline(self, node):

@@ -6,6 +6,19 @@ document.addEventListener("click", (event) => {
   event.target.closest("dialog a[href]")?.closest("dialog").close();
 });
 
+/* No iPhone shows a page on the full screen, and not every frame may. */
+if (!document.fullscreenEnabled && !document.webkitFullscreenEnabled) {
+  document.querySelectorAll(".btn-fullscreen-button").forEach((b) => b.remove());
+}
+
+/* Safari prints no picture that would be loaded later: where there is a mouse, and so
+   perhaps a printer, all come once the page is there. */
+if (matchMedia("(hover: hover)").matches) {
+  addEventListener("load", () => setTimeout(() => {
+    for (const image of document.images) image.loading = "eager";
+  }, 1000));
+}
+
 /* Paper is white, and nobody can unfold a solution there; a lab is printed as it is. */
 {
   const html = document.documentElement;

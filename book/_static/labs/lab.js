@@ -7,7 +7,8 @@
 "use strict";
 
 const lab = (() => {
-  const folder = document.currentScript.src.replace(/[^/]*$/, "");
+  // A book that was published anew has another version of all of them.
+  const [, folder, version] = /^(.*\/)[^/?]*(.*)$/.exec(document.currentScript.src);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const parts = new Map(); // name → { promise of what its script says, resolve, … }
 
@@ -38,10 +39,10 @@ const lab = (() => {
 
   /* The element that loads a file of this folder: a page comes with those of the lab
      that it begins with, others are added. */
-  const loader = (file) =>
-    document.querySelector(`[src$="labs/${file}"], [href$="labs/${file}"]`);
+  const loader = (file) => document.querySelector(
+    ["src", "href"].map((name) => `[${name}$="labs/${file}${version}"]`));
   const loading = (file, add) =>
-    loader(file) ?? document.head.appendChild(add(folder + file));
+    loader(file) ?? document.head.appendChild(add(folder + file + version));
 
   /* Load labs/NAME.js once. */
   function ask(name) {
