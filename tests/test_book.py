@@ -187,10 +187,14 @@ MODELS = (SoftmaxRegression, MultilayerPerceptron, LeNet, LeNet5)
 def test_commands_can_be_pasted():
     """The shell of a Mac takes a comment behind a command for arguments. And Jupyter
     follows no link out of the folder that it is started in."""
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("book/*.md")):
+    start = ROOT / "tools" / "START-HERE.html"
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("book/*.md"), start):
         text = path.read_text("utf-8")
-        for block in re.findall(r"^```(?:sh|)\n(.*?)^```", text, re.M | re.S):
-            assert not re.search(r"[ \t]#", block), f"{path.name}: {block}"
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+        blocks += [("sh", block) for block in re.findall(r"(?s)<pre>(.*?)</pre>", text)]
+        for language, block in blocks:
+            if language in ("", "sh"):
+                assert not re.search(r"(?m)(^|\s)#", block), f"{path.name}: {block}"
         assert not re.search(r"jupyter lab \w", text), path.name
 
 

@@ -72,7 +72,7 @@ def test_first_cells(path, notebook, code):
     assert badge.source == (
         f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]"
         f"({itself.replace('https://github.com', f'{COLAB}/github')})\n\n"
-        f"[Read this chapter on the web, with its figures]({page})"
+        f"[Read this chapter on the web]({page})"
     )
     assert badge.metadata.tags == colab.metadata.tags == ["remove-cell"]
     assert f'address = "{ADDRESS}"' in colab.source

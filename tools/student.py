@@ -83,7 +83,7 @@ def without_solutions(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
                 yield cell
             elif place and (checked := skeleton(cell.source)):
                 place.source = checked
-        # The badge opens the chapter with its solutions, as does the link beside it.
+        # The badge opens the chapter with its solutions, as does the link below it.
         elif not cell.source.startswith("[![Open in Colab]"):
             exercises |= bool(re.search(r"^## Exercises\s*$", cell.source, re.M))
             for i, text in enumerate(SOLUTION.split(ANSWER.sub("", cell.source))):

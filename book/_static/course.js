@@ -11,8 +11,8 @@ if (!document.fullscreenEnabled && !document.webkitFullscreenEnabled) {
   document.querySelectorAll(".btn-fullscreen-button").forEach((b) => b.remove());
 }
 
-/* Safari prints no picture that would be loaded later: where there is a mouse, and so
-   perhaps a printer, all come once the page is there. */
+/* Safari prints no picture that would be loaded later. So where there is a mouse, and
+   perhaps a printer, all come once the page is there; nobody then scrolls to a gap. */
 if (matchMedia("(hover: hover)").matches) {
   addEventListener("load", () => setTimeout(() => {
     for (const image of document.images) image.loading = "eager";
