@@ -17,6 +17,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -44,6 +45,11 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         self.model = uncompiled(self.model)
+        # NumPy's numbers could be saved, but not read again.
+        self.settings = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in self.settings.items()
+        }
 
     def start(self, resume: bool, ranks: Ranks) -> History:
         """Begin a run in the folder, or go on after the last epoch of the one there.
@@ -53,15 +59,23 @@ class Checkpoints:
         saved = ranks.first(lambda: self._find(resume))
         if saved is None:
             return History()
+        fused = [group["fused"] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(saved["optimizer"])
+        for group, here in zip(self.optimizer.param_groups, fused, strict=True):
+            group["fused"] = here  # not as on the device that saved it
+        for parameter, state in self.optimizer.state.items():
+            if (velocity := state.get("momentum_buffer")) is not None:
+                # It must lie in memory as its weights do.
+                state["momentum_buffer"] = torch.empty_like(parameter).copy_(velocity)
         self.model.load_state_dict(saved["model"])
         self.run = saved["run"]
         return History(saved["history"])
 
     def _find(self, resume: bool) -> dict[str, Any] | None:
         """Find the last epoch to go on from, and compare; or begin anew: None."""
-        for path in (*self.folder.glob(".epoch_*.pt-*"), *self.folder.glob(".run.*-*")):
-            path.unlink(missing_ok=True)  # what a killed run left half-written
+        for half_written in ".epoch_*.pt-*", ".run.json-*":  # by a run that was killed
+            for path in self.folder.glob(half_written):
+                path.unlink(missing_ok=True)
         if resume:
             run = _identity(self.folder)
             for path in reversed(saved_epochs(self.folder).values()):
@@ -69,6 +83,9 @@ class Checkpoints:
                 if run is None or run == saved["run"]:
                     self._check(saved, path)
                     return saved
+        for path in saved_epochs(self.folder).values():
+            if _identity(self.folder) is None:
+                _load(path)  # another program's are not ours to remove
         self.run = secrets.token_hex(8)
         _write(self.folder / "run.json", json.dumps({"run": self.run}).encode())
         for path in saved_epochs(self.folder).values():
@@ -190,7 +207,7 @@ def _load(path: Path) -> dict[str, Any]:
     except Exception as error:  # a foreign file may raise anything
         raise ValueError(
             f"{path}: expected a checkpoint of Trainer.fit, but it cannot be read as "
-            "one; remove it"
+            "one; remove it, or choose another folder"
         ) from error
     return saved
 

@@ -6,13 +6,16 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import nn
 
 from .ranks import BACKENDS, launched
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 Lend = Callable[[], AbstractContextManager[None]]
 # What CUDA and HIP say of a GPU that nothing is compiled for.
 NO_KERNEL = "no kernel image|invalid device function|NoBinaryForGpu"
@@ -116,14 +119,51 @@ def input_format(model: nn.Module) -> dict[str, Any]:
     return {"device": device, "dtype": dtype, "memory_format": layout}
 
 
+def fusible(parameters: list[nn.Parameter]) -> bool:
+    """Tell whether one kernel may take all steps: it goes through memory in a line."""
+    return all(
+        p.is_floating_point()
+        and (p.is_contiguous() or p.is_contiguous(memory_format=torch.channels_last))
+        for p in parameters
+    )
+
+
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Compute in bfloat16 where the hardware does, which is faster there."""
     if device.type == "xpu" or (
         device.type == "cuda"
         and torch.cuda.is_bf16_supported(including_emulation=False)
     ):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+        # Nothing is kept: within the caller's own block it would be kept too long.
+        return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
+    return full_precision(device)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in the weights' own type, although the caller may have switched it."""
+    if device.type in ("cpu", "cuda", "mps") and torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
     return nullcontext()
+
+
+def undisturbed(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Let a trainer's method train within the caller's no_grad, or whatever it is.
+
+    In the caller's autocast, PyTorch would go on with the first step's weights: until
+    the outermost block ends, it keeps them as they were when it converted them.
+    """
+
+    @wraps(method)
+    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        trainer: Any = args[0]
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            full_precision(trainer.device),
+        ):
+            return method(*args, **kwargs)
+
+    return wrapped
 
 
 @contextmanager

@@ -6,9 +6,11 @@ import torch
 from torch import nn
 
 from .data import Digits
+from .devices import random_numbers
 from .events import Handler
 from .models import Layers
 from .training import Trainer
+from .values import whole_number
 
 __all__ = ["QuickNet", "train_quickly"]
 
@@ -67,8 +69,8 @@ def train_quickly(
     Trainer
         Its `model` is trained, and it can `evaluate` and `predict`.
     """
-    with torch.random.fork_rng(devices=()):  # the caller's random numbers go on
-        torch.manual_seed(seed)
+    seed = whole_number("seed", seed)
+    with random_numbers(seed, torch.device("cpu")):  # the caller's own go on
         model = QuickNet()
     trainer = Trainer(model, learning_rate=0.2, device=device)
     trainer.fit(train, validation, epochs=1, event_handler=event_handler, seed=seed)

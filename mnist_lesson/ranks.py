@@ -89,10 +89,11 @@ class Ranks:
         """Give every rank rank 0's weights, and running means if there are any."""
         if self.count > 1:
             for tensor in model.state_dict().values():
-                copy = tensor.contiguous()
-                with _in_touch(self.rank):
-                    dist.broadcast(copy, src=0)
-                tensor.copy_(copy)
+                if isinstance(tensor, torch.Tensor):  # and no extra state
+                    copy = tensor.contiguous()
+                    with _in_touch(self.rank):
+                        dist.broadcast(copy, src=0)
+                    tensor.copy_(copy)
 
     def first(self, work: Callable[[], Result]) -> Result:
         """Have rank 0 alone do something; each gets its result, or its error."""

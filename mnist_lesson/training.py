@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import inference
+from . import devices, inference
 from .checkpoints import Checkpoints, fingerprint, restore
 from .data import Digits, to_input
 from .devices import autocast, find_device, input_format, pick_device, random_numbers
@@ -120,8 +120,7 @@ class Trainer:
         fall = (steps - step) / ((1 - WARMUP_FRACTION) * steps)
         return self.learning_rate * min(rise, fall, 1)
 
-    @torch.inference_mode(False)
-    @torch.enable_grad()
+    @devices.undisturbed
     def fit(
         self,
         train: Digits,
@@ -240,7 +239,7 @@ class Trainer:
                         layer.training = training
                     for batch, whole in enumerate(batches):
                         indices, target, seen = ranks.part(whole)
-                        group["lr"] = self.rate(step, steps)
+                        group["lr"] = float(self.rate(step, steps))
                         # 20 times as fast as images[indices] on a CPU:
                         inputs = to_input(images.index_select(0, indices))
                         with mixed:
@@ -282,7 +281,7 @@ class Trainer:
             warnings.warn(
                 f"the training run was interrupted after {len(history)} of {epochs} "
                 "epochs",
-                stacklevel=4,  # the two decorators are between
+                stacklevel=3,  # the decorator is between
             )
         return history
 
@@ -360,11 +359,11 @@ class Trainer:
             )
         return torch.optim.SGD(
             parameters,
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            nesterov=self.momentum > 0,
-            weight_decay=self.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),  # one kernel for all parameters
+            lr=float(self.learning_rate),  # a NumPy number could not be read again
+            momentum=float(self.momentum),
+            nesterov=bool(self.momentum > 0),
+            weight_decay=float(self.weight_decay),
+            fused=self.device.type in ("cpu", "cuda") and devices.fusible(parameters),
         )
 
     def _check_finite(self, epoch: int, cost: float, batches: list[Any]) -> None:

@@ -1,10 +1,13 @@
 """A checkpoint goes on with what its run learned, and with what else a model keeps."""
 
+import numpy as np
 import pytest
 import torch
 from test_checkpoints import Curved, stop_in
 from torch import nn
 from trainers import make, same, weights
+
+from mnist_lesson import LeNet, SoftmaxRegression, Trainer
 
 
 class Twins(nn.Sequential):
@@ -87,3 +90,49 @@ def test_what_is_no_tensor_is_kept_too(tmp_path, few):
     trainer.model.extra = {"seen": 0}
     trainer.fit(few, resume=True, **settings)
     assert trainer.model.extra == {"seen": 3}
+
+
+class Cosine(Trainer):
+    """Another schedule, of NumPy's numbers."""
+
+    def rate(self, step, steps):
+        return self.learning_rate * (1 + np.cos(np.pi * step / steps)) / 2
+
+
+def test_numpys_numbers_can_be_read_again(tmp_path, few):
+    """PyTorch would save them, and then refuse to read what it saved."""
+    trainer = Cosine(SoftmaxRegression(), device="cpu")
+    trainer.learning_rate, trainer.momentum = np.float64(0.1), np.float32(0.5)
+    settings = {"epochs": 2, "checkpoint_dir": tmp_path}
+    with pytest.warns(UserWarning, match="interrupted"):
+        trainer.fit(few, event_handler=stop_in(1), **settings)
+    before = weights(trainer)
+    trainer.fit(few, resume=True, **settings)
+    assert not same(weights(trainer), before)
+    trainer.restore(tmp_path, 0)
+
+
+def test_velocities_lie_in_memory_as_their_weights(tmp_path, few):
+    """One kernel goes through both in a line, whatever their order was when saved."""
+    settings = {"epochs": 2, "checkpoint_dir": tmp_path}
+    with pytest.warns(UserWarning, match="interrupted"):
+        make(LeNet).fit(few, event_handler=stop_in(1), **settings)
+    kept = (tmp_path / "epoch_0.pt").read_bytes()
+    resumed = []
+    for layout in torch.contiguous_format, torch.channels_last:
+        trainer = make(lambda layout=layout: LeNet().to(memory_format=layout))
+        trainer.fit(few, resume=True, **settings)
+        resumed.append(weights(trainer))
+        (tmp_path / "epoch_1.pt").unlink()
+        assert (tmp_path / "epoch_0.pt").read_bytes() == kept
+    for one, other in zip(*resumed, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_what_another_program_saved_stays(tmp_path, few):
+    path = tmp_path / "epoch_12.pt"
+    torch.save(nn.Linear(2, 2).state_dict(), path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"epoch_12\.pt: .* choose another folder"):
+        make().fit(few, epochs=1, checkpoint_dir=tmp_path)
+    assert [*tmp_path.iterdir()] == [path] and path.read_bytes() == before

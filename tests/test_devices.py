@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+from trainers import make, same, weights
 
 from mnist_lesson import LeNet, SoftmaxRegression, Trainer, pick_device
 from mnist_lesson.devices import input_format
@@ -53,3 +55,25 @@ def test_a_compiled_model_takes_its_inputs_as_it_would_itself():
     compiled = torch.compile(LeNet(), backend="eager")
     assert input_format(compiled) == input_format(LeNet())
     assert input_format(compiled)["memory_format"] == torch.channels_last
+
+
+def test_weights_may_be_a_part_of_a_larger_tensor(few):
+    """What lies beside them in memory is not theirs."""
+    large, own = torch.zeros(10, 800), torch.zeros(10, 784)
+    for weight in large[:, :784], own:
+        layer = nn.Linear(784, 10)
+        layer.weight = nn.Parameter(weight)
+        nn.init.zeros_(layer.bias)
+        Trainer(nn.Sequential(nn.Flatten(), layer), device="cpu").fit(few, epochs=2)
+    assert own.any() and not large[:, 784:].any()
+    assert torch.allclose(large[:, :784], own, atol=1e-6)
+
+
+def test_within_the_callers_autocast_each_step_has_the_weights_of_the_last(few):
+    """PyTorch would go on with those of the first step, until the block ends."""
+    alone, within = make(LeNet), make(LeNet)
+    expected = alone.fit(few, few, epochs=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert within.fit(few, few, epochs=2) == expected
+        assert within.evaluate(few) == expected[-1].validation
+    assert same(weights(alone), weights(within))

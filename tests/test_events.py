@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from trainers import make
 
 from mnist_lesson import EndEpoch, EndIteration, Evaluation, History
 
@@ -51,3 +52,24 @@ def test_the_best_epoch(costs, best):
 def test_there_is_no_best_epoch(costs, message):
     with pytest.raises(ValueError, match=message):
         _ = history(*costs).best
+
+
+class Log(list):
+    """A list that listens: it is one handler, not a list of none."""
+
+    def __call__(self, event):
+        self.append(event)
+
+
+def test_a_handler_may_be_a_list_and_leave_one(few):
+    log, rest = Log(), Log()
+    make().fit(few, epochs=1, batch_size=150, event_handler=log)
+    assert len(log) == 3
+
+    def once(event):
+        handlers.remove(once)
+
+    handlers = [once, rest]
+    with pytest.raises(ValueError, match="not in list"):  # its own, at the second event
+        make().fit(few, epochs=1, batch_size=150, event_handler=handlers)
+    assert len(rest) == 1  # the first event came to it, too

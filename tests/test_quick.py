@@ -58,3 +58,10 @@ def test_the_callers_random_numbers_go_on(mnist):
     torch.manual_seed(0)
     train_quickly(mnist.test, seed=1)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_any_whole_number_is_a_seed(mnist):
+    few = mnist.test[:300]
+    train_quickly(few, seed=2**64 + 1, device="cpu")
+    with pytest.raises(ValueError, match="seed must be a whole number from 0, not -1"):
+        train_quickly(few, seed=-1)

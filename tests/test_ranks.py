@@ -35,6 +35,12 @@ class Drawing(nn.Sequential):
             drawn.append(float(torch.rand(())))
         return super().forward(x)
 
+    def get_extra_state(self):
+        return {"not": "a tensor"}
+
+    def set_extra_state(self, state):
+        pass
+
 rank, folder, drawn, events = int(os.environ["RANK"]), sys.argv[1], [], []
 mnist = load_mnist(source="sample")
 few, held_out = mnist.train[:299], mnist.validation[:51]
@@ -61,7 +67,7 @@ for digits, wrong in (few[rank:], None), (few, folder + "/epoch_0.pt"):
 torch.save(
     {"history": history, "again": again, "events": events, "drawn": drawn,
      "told": told, "lenet": weights(lenet), "resumed": weights(resumed),
-     "drawing": [*drawing.model.state_dict().values()]},
+     "drawing": [*drawing.model.parameters(), *drawing.model.buffers()]},
     f"{folder}/rank{rank}",
 )
 """
