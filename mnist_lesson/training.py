@@ -368,11 +368,12 @@ class Trainer:
 
     def _check_finite(self, epoch: int, cost: float, batches: list[Any]) -> None:
         """Refuse to go on from an epoch in which the training run diverged."""
+        learned = (p for p in self.model.parameters() if p.requires_grad)
         if not math.isfinite(cost):
             costs = [F.cross_entropy(met, target) for _, target, met in batches]
             batch = int(torch.stack(costs).isfinite().int().argmin())
             what = f"the cost is no longer finite in epoch {epoch}, batch {batch}"
-        elif not all(p.isfinite().all() for p in self.model.parameters()):
+        elif not all(p.isfinite().all() for p in learned):
             what = f"the weights are no longer finite at the end of epoch {epoch}"
         else:
             return

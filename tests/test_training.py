@@ -216,6 +216,10 @@ def test_weights_that_are_no_longer_finite(few):
 
     with pytest.raises(FloatingPointError, match=r"weights are no longer .* epoch 0"):
         trainer.fit(few, epochs=1, event_handler=spoil)
+    mask = nn.Parameter(torch.tensor(-math.inf), requires_grad=False)
+    trainer.model.register_parameter("mask", mask)  # this was meant so, and stays
+    nn.init.zeros_(trainer.model[1].bias)
+    trainer.fit(few, epochs=1)
 
 
 TRAINER_REFUSES = [
