@@ -83,8 +83,8 @@ class Checkpoints:
                 if run is None or run == saved["run"]:
                     self._check(saved, path)
                     return saved
-        for path in saved_epochs(self.folder).values():
-            if _identity(self.folder) is None:
+        if _identity(self.folder) is None:
+            for path in saved_epochs(self.folder).values():
                 _load(path)  # another program's are not ours to remove
         self.run = secrets.token_hex(8)
         _write(self.folder / "run.json", json.dumps({"run": self.run}).encode())
@@ -169,6 +169,7 @@ def restore(folder: Path, epoch: int, model: nn.Module) -> None:
     model = uncompiled(model)
     _compare(model, saved, path, layers=False)
     model.load_state_dict(saved["model"])
+    torch.clear_autocast_cache()  # of the weights before, if the caller is in autocast
 
 
 def fingerprint(digits: Digits | None) -> str:
@@ -251,13 +252,15 @@ def _identity(folder: Path) -> str | None:
     path = folder / "run.json"
     try:
         run: str = json.loads(path.read_bytes())["run"]
+        if not re.fullmatch("[0-9a-f]{16}", run):
+            raise ValueError(run)
         return run
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: expected the identity of a training run, but it cannot be read "
-            "as one; choose another checkpoint_dir, or remove this one"
+            "as one; choose another checkpoint_dir, or remove this file"
         ) from error
 
 

@@ -120,7 +120,7 @@ def input_format(model: nn.Module) -> dict[str, Any]:
 
 
 def fusible(parameters: list[nn.Parameter]) -> bool:
-    """Tell whether one kernel may take all steps: it goes through memory in a line."""
+    """Tell whether the fused kernel may be used: it reads memory from end to end."""
     return all(
         p.is_floating_point()
         and (p.is_contiguous() or p.is_contiguous(memory_format=torch.channels_last))
@@ -134,34 +134,34 @@ def autocast(device: torch.device) -> AbstractContextManager[Any]:
         device.type == "cuda"
         and torch.cuda.is_bf16_supported(including_emulation=False)
     ):
-        # Nothing is kept: within the caller's own block it would be kept too long.
+        # No cache: inside the caller's own block it would outlive a step.
         return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
     return full_precision(device)
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Compute in the weights' own type, although the caller may have switched it."""
-    if device.type in ("cpu", "cuda", "mps") and torch.is_autocast_enabled(device.type):
-        return torch.autocast(device.type, enabled=False)
+    """Compute in the weights' own type, even inside the caller's autocast."""
+    kind = device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
     return nullcontext()
 
 
 def undisturbed(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Let a trainer's method train within the caller's no_grad, or whatever it is.
+    """Let a trainer's method train inside the caller's no_grad, inference or autocast.
 
-    In the caller's autocast, PyTorch would go on with the first step's weights: until
-    the outermost block ends, it keeps them as they were when it converted them.
+    In autocast, PyTorch would go on with the first step's weights: until the outermost
+    block ends, it keeps them as they were when it converted them.
     """
 
     @wraps(method)
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        trainer: Any = args[0]
-        with (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            full_precision(trainer.device),
-        ):
-            return method(*args, **kwargs)
+        device = getattr(args[0] if args else None, "device", torch.device("cpu"))
+        with torch.inference_mode(False), torch.enable_grad(), full_precision(device):
+            try:
+                return method(*args, **kwargs)
+            finally:
+                torch.clear_autocast_cache()  # the caller's, of the weights before
 
     return wrapped
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex, cast, overload
+from typing import Any, SupportsIndex, overload
 
 import torch
 
@@ -74,9 +74,9 @@ def listeners(given: Handler | Sequence[Handler] | None) -> Sequence[Handler]:
     """Make a list of what listens to a training run."""
     if given is None:
         return []
-    # A handler may be a list, too; and one that leaves the list takes no other's turn.
-    several = isinstance(given, Sequence) and not callable(given)
-    handlers: list[Any] = [*cast(Sequence[Handler], given)] if several else [given]
+    handlers: Sequence[Any] = [given]  # a handler may itself be a list
+    if isinstance(given, Sequence) and not callable(given):
+        handlers = given  # no copy: a handler may leave it, or add another
     for handler in handlers:
         if isinstance(handler, type):
             raise TypeError(

@@ -70,7 +70,8 @@ def train_quickly(
         Its `model` is trained, and it can `evaluate` and `predict`.
     """
     seed = whole_number("seed", seed)
-    with random_numbers(seed, torch.device("cpu")):  # the caller's own go on
+    cpu = torch.device("cpu")
+    with random_numbers(seed, cpu), cpu:  # the caller's own go on
         model = QuickNet()
     trainer = Trainer(model, learning_rate=0.2, device=device)
     trainer.fit(train, validation, epochs=1, event_handler=event_handler, seed=seed)

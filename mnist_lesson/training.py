@@ -262,7 +262,7 @@ class Trainer:
                                 epoch, batch, step, cost.detach(), accuracy
                             )
                             with lend():
-                                for handler in handlers:
+                                for handler in [*handlers]:
                                     handler(event)
                         step += 1
 
@@ -275,7 +275,7 @@ class Trainer:
                 history.append(EndEpoch(epoch, step, trained, validated))
                 if checkpoint_dir is not None:
                     ranks.first(partial(run.save, history))
-                for handler in handlers:
+                for handler in [*handlers]:
                     handler(history[-1])
         except KeyboardInterrupt:
             warnings.warn(
@@ -359,7 +359,7 @@ class Trainer:
             )
         return torch.optim.SGD(
             parameters,
-            lr=float(self.learning_rate),  # a NumPy number could not be read again
+            lr=float(self.learning_rate),  # NumPy's could not be read again
             momentum=float(self.momentum),
             nesterov=bool(self.momentum > 0),
             weight_decay=float(self.weight_decay),
@@ -368,7 +368,7 @@ class Trainer:
 
     def _check_finite(self, epoch: int, cost: float, batches: list[Any]) -> None:
         """Refuse to go on from an epoch in which the training run diverged."""
-        learned = (p for p in self.model.parameters() if p.requires_grad)
+        learned = (p for p in self.model.parameters() if p.requires_grad)  # not masks
         if not math.isfinite(cost):
             costs = [F.cross_entropy(met, target) for _, target, met in batches]
             batch = int(torch.stack(costs).isfinite().int().argmin())

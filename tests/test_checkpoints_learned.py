@@ -136,3 +136,6 @@ def test_what_another_program_saved_stays(tmp_path, few):
     with pytest.raises(ValueError, match=r"epoch_12\.pt: .* choose another folder"):
         make().fit(few, epochs=1, checkpoint_dir=tmp_path)
     assert [*tmp_path.iterdir()] == [path] and path.read_bytes() == before
+    path.rename(tmp_path / "run.json").write_text('{"run": 12}', "utf-8")
+    with pytest.raises(ValueError, match=r"run\.json: .* choose another"):
+        make().fit(few, epochs=1, checkpoint_dir=tmp_path)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from trainers import make, same, weights
 
-from mnist_lesson import LeNet, SoftmaxRegression, Trainer, pick_device
+from mnist_lesson import LeNet, SoftmaxRegression, Trainer, pick_device, to_input
 from mnist_lesson.devices import input_format
 
 
@@ -73,7 +73,10 @@ def test_within_the_callers_autocast_each_step_has_the_weights_of_the_last(few):
     """PyTorch would go on with those of the first step, until the block ends."""
     alone, within = make(LeNet), make(LeNet)
     expected = alone.fit(few, few, epochs=2)
+    x = to_input(few.images)
     with torch.autocast("cpu", torch.bfloat16):
+        before = within.model(x)
         assert within.fit(few, few, epochs=2) == expected
         assert within.evaluate(few) == expected[-1].validation
+        assert not torch.equal(within.model(x), before)  # the caller's, in 16 bits
     assert same(weights(alone), weights(within))
