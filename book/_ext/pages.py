@@ -126,23 +126,13 @@ def take_sheets(page, static):
         tag.drop_tree()
 
 
-@cache
-def version(labs):
-    """Tell all labs' scripts, which fit only together, from an earlier book's."""
-    scripts = [path.read_bytes() for path in sorted(labs.rglob("*.js"))]
-    return sha256(b"".join(scripts)).hexdigest()[:8]
-
-
 def bring_lab(page, labs):
-    """Version the labs' scripts, and bring those of a lab in the first section.
+    """Give a page the scripts of a lab in its first section.
 
     lab.js would ask for them only when it is read itself. They are what the lab is
     built of: lab.define("name", ["part", …], …). The rest of what it loads, such as the
     models, would be in its way.
     """
-    for tag in page.cssselect("script[src*='/labs/']"):
-        source, _, _ = tag.get("src").partition("?")
-        tag.set("src", f"{source}?v={version(labs)}")
     head = page.cssselect("article h2, article [data-lab]")
     name = head[0].get("data-lab") if head else None
     if not name:
@@ -155,14 +145,20 @@ def bring_lab(page, labs):
     earliest = first(page, "script[defer]")
     earliest.addprevious(common)
     for part in parts:
-        src = f"{folder}{part}.js?v={version(labs)}"
-        earliest.addprevious(E.script(src=src, defer=""))
+        earliest.addprevious(E.script(src=f"{folder}{part}.js", defer=""))
     # The reader came for the figure: menus and search can wait until it is there.
     others = page.cssselect("script[defer]:not([src*=labs]):not([src*=course])")
     sources = [tag.get("src") for tag in others]
     for tag in others:
         tag.drop_tree()
     page.head.append(E.script(LATER % json.dumps(sources)))
+
+
+def mark_version(page, version):
+    """Have a page ask for the labs' scripts of its own book, not for kept ones."""
+    for tag in page.cssselect("script[src*='/labs/']"):
+        source, _, _ = tag.get("src").partition("?")
+        tag.set("src", f"{source}?v={version}")
 
 
 def show_alone(page, path):
@@ -278,8 +274,10 @@ def finish(app, error):
     if error or app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
-    for kept in stylesheets.join, version:
-        kept.cache_clear()  # an earlier build's are gone, or others
+    stylesheets.join.cache_clear()  # an earlier build's are gone, or others
+    # The labs' scripts fit only together, so all have one version.
+    scripts = [p.read_bytes() for p in sorted((static / "labs").rglob("*.js"))]
+    version = sha256(b"".join(scripts)).hexdigest()[:8]
     for path in Path(app.outdir).rglob("*.html"):
         source = path.read_text("utf-8")
         # Not the theme's templates, nor a page that only leads to another, nor one that
@@ -291,6 +289,7 @@ def finish(app, error):
             drop_what_is_unused(page, static)
             take_sheets(page, static)
             bring_lab(page, static / "labs")
+            mark_version(page, version)
             draw_icons(page)
             if path.parts[-2:] == ("book", "index.html"):
                 show_path(page, path.parent)
