@@ -58,7 +58,9 @@ def test_two_clicks_lead_to_the_pad_and_one_to_each_figure(page, school):
     assert len(figures) == len([*school.rglob("figure-*.html")]) > 7
     for address in [*figures, page.locator("p a").last.get_attribute("href")]:
         page.goto(start)
-        page.click(f"a[href='{address.removeprefix(school.as_uri() + '/')}']")
+        link = address.removeprefix(school.as_uri() + "/")
+        page.click(f"a[href='{link}']")
+        page.wait_for_url(f"**/{link}")  # until it is loaded, not only begun
         assert page.locator("article h1").count() == 1
     page.goto(start)
     page.click("h1 a")

@@ -241,6 +241,7 @@ def test_an_address_without_a_page_shows_the_way(visit, site):
     visit.wait_for_url("**/search.html?q=softmax")
     visit.go_back()
     visit.click(".bd-article a:text('Pooling')")
+    visit.wait_for_url("**/06_pooling.html")
     assert visit.inner_text("h1:visible").startswith("Pooling")
 
 

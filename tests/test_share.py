@@ -168,6 +168,7 @@ def test_a_figure_stands_alone_as_it_is_with_its_controls_and_without(page, book
     page.get_by_text("Show the controls").click()
     forward.wait_for()
     page.click("a:text('Pooling')")
+    page.wait_for_url("**/06_pooling.html*")
     assert page.inner_text("h1:visible").startswith("Pooling")
 
 
