@@ -91,6 +91,12 @@ def listeners(given: Handler | Sequence[Handler] | None) -> Sequence[Handler]:
     return handlers
 
 
+def emit(event: EndIteration | EndEpoch, handlers: Sequence[Handler]) -> None:
+    """Call the handlers in order; one may leave their list meanwhile."""
+    for handler in [*handlers]:
+        handler(event)
+
+
 class History(list[EndEpoch]):
     """The epochs of a training run, in order; a slice of it is a History, too."""
 

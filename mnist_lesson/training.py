@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import devices, inference
+from . import devices, events, inference
 from .checkpoints import Checkpoints, fingerprint, restore
 from .data import Digits, to_input
 from .devices import autocast, find_device, input_format, pick_device, random_numbers
-from .events import EndEpoch, EndIteration, Evaluation, Handler, History, listeners
+from .events import EndEpoch, EndIteration, Evaluation, Handler, History
 from .ranks import join
 from .system import keep_freed_memory
 from .values import home_path, real_number, whole_number
@@ -192,7 +192,7 @@ class Trainer:
             inference.want_digits("fit", validation)
         if resume and checkpoint_dir is None:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
-        handlers = listeners(event_handler)
+        handlers = events.listeners(event_handler)
 
         keep_freed_memory()
         self.model.to(self.device)  # the caller may have moved it
@@ -214,7 +214,11 @@ class Trainer:
 
         [group] = optimizer.param_groups  # not before start(): resuming replaces it
         learned = group["params"]
-        frozen = [(x, x.training) for x in self.model.modules() if _is_frozen(x)]
+        frozen = [
+            (layer, layer.training)
+            for layer in self.model.modules()
+            if {p.requires_grad for p in layer.parameters(recurse=False)} == {False}
+        ]
         # All data goes to the device once; batches are then cut out there.
         images = torch.from_numpy(train.images).to(self.device)
         labels = torch.from_numpy(train.labels).to(self.device)
@@ -262,8 +266,7 @@ class Trainer:
                                 epoch, batch, step, cost.detach(), accuracy
                             )
                             with lend():
-                                for handler in [*handlers]:
-                                    handler(event)
+                                events.emit(event, handlers)
                         step += 1
 
                 trained = inference.judge(all_logits, targets)
@@ -275,8 +278,7 @@ class Trainer:
                 history.append(EndEpoch(epoch, step, trained, validated))
                 if checkpoint_dir is not None:
                     ranks.first(partial(run.save, history))
-                for handler in [*handlers]:
-                    handler(history[-1])
+                events.emit(history[-1], handlers)
         except KeyboardInterrupt:
             warnings.warn(
                 f"the training run was interrupted after {len(history)} of {epochs} "
@@ -357,7 +359,7 @@ class Trainer:
                 f"the model, a {type(self.model).__name__}, has no parameters to "
                 "learn: give it some, with requires_grad=True"
             )
-        return torch.optim.SGD(
+        optimizer = torch.optim.SGD(
             parameters,
             lr=float(self.learning_rate),  # NumPy's could not be read again
             momentum=float(self.momentum),
@@ -365,6 +367,10 @@ class Trainer:
             weight_decay=float(self.weight_decay),
             fused=self.device.type in ("cpu", "cuda") and devices.fusible(parameters),
         )
+        for p in parameters if self.momentum else ():
+            # The fused kernel wants it of all, also where a first gradient comes late.
+            optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        return optimizer
 
     def _check_finite(self, epoch: int, cost: float, batches: list[Any]) -> None:
         """Refuse to go on from an epoch in which the training run diverged."""
@@ -381,12 +387,6 @@ class Trainer:
             f"{what}: try a smaller learning_rate than {self.learning_rate:g}, or look "
             "for NaN or huge values in the model's weights"
         )
-
-
-def _is_frozen(layer: nn.Module) -> bool:
-    """Tell whether a layer has parameters, but none to learn."""
-    own = [p.requires_grad for p in layer.parameters(recurse=False)]
-    return len(own) > 0 and not any(own)
 
 
 def _clip(gradients: list[torch.Tensor]) -> None:

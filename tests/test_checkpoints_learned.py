@@ -139,3 +139,33 @@ def test_what_another_program_saved_stays(tmp_path, few):
     path.rename(tmp_path / "run.json").write_text('{"run": 12}', "utf-8")
     with pytest.raises(ValueError, match=r"run\.json: .* choose another"):
         make().fit(few, epochs=1, checkpoint_dir=tmp_path)
+
+
+class Later(nn.Linear):
+    """It uses one layer from the second of three batches on, and another never."""
+
+    def __init__(self):
+        super().__init__(784, 10)
+        self.other, self.never = nn.Linear(784, 10), nn.Linear(784, 10)
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x):
+        self.calls += 1
+        logits = super().forward(x.flatten(1))
+        return logits + self.other(x.flatten(1)) if self.calls > 1 else logits
+
+
+@pytest.mark.parametrize("momentum", [0, 0.9])
+def test_a_part_of_the_model_may_be_used_later(tmp_path, few, momentum):
+    """Its first gradient comes after the first step, or never, as in PyTorch."""
+    whole = make(Later, momentum=momentum)
+    first = weights(whole)
+    whole.fit(few, epochs=2)
+    moved = [not torch.equal(p, q) for p, q in zip(weights(whole), first, strict=True)]
+    assert moved == [True] * 4 + [False] * 2
+    settings = {"epochs": 2, "checkpoint_dir": tmp_path}
+    with pytest.warns(UserWarning, match="interrupted"):
+        make(Later, momentum=momentum).fit(few, event_handler=stop_in(1), **settings)
+    resumed = make(Later, momentum=momentum)
+    resumed.fit(few, resume=True, **settings)
+    assert same(weights(resumed), weights(whole))
