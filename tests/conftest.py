@@ -13,9 +13,10 @@ from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 LABS = ROOT / "book" / "_static" / "labs"
+STYLE = '<link rel="stylesheet" href="{}">'
 PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<script src="{labs}/lab.js" defer></script></head>
+{styles}<script src="{labs}/lab.js" defer></script></head>
 <body><div style="height: {above}px"></div>
 <div data-lab="{name}">A figure.</div><div style="height: {below}px"></div></body>
 """
@@ -137,19 +138,22 @@ def browser():
 
 @pytest.fixture
 def phone(browser):
-    """Open a page on a phone, whose screen is touched."""
-    contexts = []
+    """Open a page on a phone, whose screen is touched; fail when its scripts do."""
+    contexts, errors = [], []
 
     def phone(width=390, height=844):
         size = {"width": width, "height": height}
         contexts.append(
             browser.new_context(viewport=size, has_touch=True, is_mobile=True)
         )
-        return contexts[-1].new_page()
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: errors.append(error))
+        return page
 
     yield phone
     for context in contexts:
         context.close()
+    assert not errors
 
 
 @pytest.fixture
@@ -167,9 +171,9 @@ def page(browser):
 def visit(page, book):
     """Open a chapter from the disk, wait for its check, and ask nobody else."""
     asked = []
-    page.on("request", lambda request: asked.append(request.url))
 
     def visit(name="02_softmax_regression", page=page, link=""):
+        page.on("request", lambda request: asked.append(request.url))
         page.goto((book / f"notebooks/{name}.html").as_uri() + link)
         page.wait_for_selector(".check form")
         return page
@@ -188,11 +192,10 @@ def lab(page, tmp_path):
     def open_lab(name, above=0, below=0, folder=LABS, wait=True, page=page):
         if name == "draw":
             page.emulate_media(reduced_motion="reduce")
-        path = tmp_path / f"{name}.html"
-        path.write_text(
-            PAGE.format(labs=folder.as_uri(), name=name, above=above, below=below),
-            "utf-8",
-        )
+        path, labs = tmp_path / f"{name}.html", folder.as_uri()
+        links = (STYLE.format(sheet.as_uri()) for sheet in sorted(folder.glob("*.css")))
+        about = {"labs": labs, "styles": "".join(links), "name": name}
+        path.write_text(PAGE.format(above=above, below=below, **about), "utf-8")
         page.goto(path.as_uri())
         if wait:
             page.wait_for_selector("[data-lab] > .lab")

@@ -354,11 +354,12 @@ from mnist_lesson import MultilayerPerceptron, Trainer, load_mnist
 torch.set_num_threads(1)
 sample = load_mnist(source="sample")
 torch.manual_seed(0)
-def slowly(event):
+def listen(event):
     print(event.epoch, flush=True)
-    time.sleep(0.01)
+    if event.epoch == 2 and sys.argv[2:]:
+        time.sleep(600)  # until it is killed
 history = Trainer(MultilayerPerceptron(), device="cpu").fit(
-    sample.train, sample.validation, epochs=4, event_handler=slowly,
+    sample.train, sample.validation, epochs=4, event_handler=listen,
     checkpoint_dir=sys.argv[1], resume=True)
 print("history", len(history), history[-1].validation)
 """
@@ -367,12 +368,12 @@ print("history", len(history), history[-1].validation)
 def test_kill_minus_nine(tmp_path):
     """Killed in the third epoch, it goes on from the second, to the same end."""
 
-    def run(folder):
-        command = [sys.executable, "-c", TRAIN, folder]
+    def run(*arguments):
+        command = [sys.executable, "-c", TRAIN, *arguments]
         return subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
 
     expected = run(tmp_path / "whole").communicate(timeout=240)[0].splitlines()[-1]
-    process = run(tmp_path / "killed")
+    process = run(tmp_path / "killed", "waits")
     timer = threading.Timer(120, process.kill)
     timer.start()
     assert "2\n" in iter(process.stdout.readline, "")

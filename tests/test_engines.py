@@ -22,10 +22,13 @@ from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
+STYLES = "".join(
+    f'<link rel="stylesheet" href="{sheet.as_uri()}">' for sheet in LABS.glob("*.css")
+)
 PAGE = f"""<!doctype html><html lang="en"><head><title>A lab</title>
 <meta charset="utf-8"><script>addEventListener("error",
   ({{ message }}) => (window.failed ??= []).push(message));</script>
-<script src="{LABS.as_uri()}/lab.js" defer></script></head>
+{STYLES}<script src="{LABS.as_uri()}/lab.js" defer></script></head>
 <body><div data-lab="NAME">A figure.</div></body>"""
 FRAME = """<!doctype html><html lang="en"><head><title>A screen</title></head>
 <body style="margin: 0"><iframe title="A lab" src="NAME.html" height="860"
@@ -60,7 +63,14 @@ USES = {
     "scores": ("All equal", None, "probability 0.10", "Sure of 3", [" "], "3 is the"),
     "activations": (".lab svg", AT_2, "f(2.0)", "[type=range]", [RIGHT], "f(2.1)"),
     "lenet": (PAD, 0.5, "reads 1", ".lab-lenet-zoom canvas", [Keys.DOWN], "row 1"),
-    "why": (PAD, 0.5, "LeNet reads 1", ".lab-why-models canvas", [Keys.DOWN], "Row"),
+    "why": (
+        PAD,
+        0.5,
+        "LeNet reads 1",
+        ".lab-why-models canvas",
+        [Keys.DOWN],
+        ": Patch",
+    ),
     "convolution": (FORTH, None, "Output 2 of", "Step back", [" "], "Output 1 of"),
     "pooling": (FORTH, None, "Window 2 of", "Step back", [" "], "Window 1 of"),
 }

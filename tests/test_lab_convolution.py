@@ -181,16 +181,16 @@ def test_the_keyboard_alone_plays_pauses_and_steps(lab):
     assert equation.inner_text().startswith("y[0, 0, 1]")
     page.get_by_role("button", name="Step back").press("Space")
     assert equation.inner_text().startswith("y[0, 0, 0]")
-    page.get_by_label("speed").press("End")
     press(page, "Play")
     page.wait_for_function(
-        "document.querySelector('.lab-equation').textContent.startsWith('y[0, 1')"
+        "document.querySelector('.lab-equation').textContent.startsWith('y[0, 0, 2')"
     )
     press(page, "Pause")
     stopped = equation.inner_text()
     assert "Output" in page.inner_text(".lab > [role=status]")
     page.evaluate(FRAMES, 10)
     assert equation.inner_text() == stopped
+    page.get_by_label("speed").press("End")
     press(page, "Play")
     page.get_by_role("button", name="Play").wait_for()  # at the end it is Play again
     assert equation.inner_text().startswith("y[1, 2, 2]")
@@ -228,3 +228,15 @@ def test_a_digit_scrolls_to_its_window_and_takes_half_a_minute(lab, page):
         box = cells.nth(column).bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= 360
         press(page, "Step forward")
+
+
+def test_one_output_is_not_always_from_the_whole_input(lab):
+    """The goal is not reached by a stride that leaves most of the input out."""
+    page = lab("convolution")
+    goal = page.locator(".lab-goals li").first
+    for stride, padding, size, reached in (4, 0, 3, False), (1, 1, 7, True):
+        for name, value in ("F", size), ("padding P", padding), ("stride S", stride):
+            page.get_by_label(name).fill(str(value))
+        assert np.shape(numbers(page, "output y[0]")) == (1, 1)
+        page.wait_for_timeout(400)  # goals are looked at five times a second
+        assert goal.text_content().startswith("Reached") is reached

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 from test_lab_draw import ONE, SEVEN, pad, picture, png  # noqa: F401
+from test_labs import FRAMES
 
 
 class Hand:
@@ -91,6 +92,7 @@ def test_undo_by_key_on_any_keyboard(pad, key, code):
         new KeyboardEvent("keydown", { key, code, shiftKey, ctrlKey: true }))"""
     pad.canvas.evaluate(press, [key, code, True])
     pad.canvas.evaluate(press, ["y", "KeyY", False])
+    pad.page.evaluate(FRAMES, 2)  # it is drawn once a frame
     assert pad.page.evaluate(INK) > 0
     pad.canvas.evaluate(press, [key, code, False])
     pad.says("The pad is blank")
@@ -119,3 +121,30 @@ def test_what_is_pasted_into_a_field_is_not_for_the_pad(pad):
     pad.paste(png(picture(SEVEN)), into="textarea")
     pad.page.wait_for_timeout(500)
     assert pad.answers[2] == "1"
+
+
+def test_a_key_that_is_held_puts_the_pen_down_once(pad):
+    pad.canvas.focus()
+    pad.press(*["ArrowUp"] * 9)
+    for _ in range(4):
+        pad.page.keyboard.down("Space")
+    pad.page.keyboard.up("Space")
+    pad.press(*["ArrowDown"] * 18)
+    pad.says("Pen down, row 24, column 15 of 28")
+    pad.says("LeNet reads 1")
+
+
+def test_a_menu_does_not_take_the_pen_away(pad):
+    """As a long press or a second button opens it; a move with no button ends it."""
+    box, mouse = pad.canvas.bounding_box(), pad.page.mouse
+    mouse.move(box["x"] + 50, box["y"] + 50)
+    opens = "(pad) => pad.dispatchEvent(new Event('contextmenu', { cancelable: true }))"
+    assert pad.canvas.evaluate(opens)
+    mouse.down()
+    assert not pad.canvas.evaluate(opens)
+    pad.canvas.evaluate(
+        """(pad) => pad.dispatchEvent(new PointerEvent("pointermove",
+            { pointerId: 1, buttons: 0, clientX: 0, clientY: 0 }))"""
+    )
+    assert pad.canvas.evaluate("(pad) => !pad.hasPointerCapture(1)")
+    mouse.up()

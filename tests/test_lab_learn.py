@@ -290,6 +290,8 @@ def test_what_goes_wrong_is_said(learner):
     slide(learner.page, "Learning rate", "End")
     learner.learn(2)
     assert "this run has diverged. Reset, and try a lower learning rate" in learner.said
+    pictures = learner.page.locator(".lab-tiles, .lab-learn-scale")
+    assert not {"NaN", "-1"} & {*" ".join(pictures.all_inner_texts()).split()}
     press(learner.page, "Reset")
     learner.rest()
     assert "with its first weights" in learner.said
@@ -305,6 +307,14 @@ def test_a_network_that_knows_its_digits_by_heart(learner):
     assert shown(page, "epochs") == 32 and shown(page, "training accuracy") == 100
     assert shown(page, "training cost") < 0.01 and shown(page, "held-out cost") > early
     assert "; at its lowest, after " in learner.said
+    press(page, "Reset")
+    slide(page, "Learning rate", "Home")  # a high cost, but falling
+    learner.choose(first_weights="large")
+    press(page, "One step")
+    learner.rest()
+    assert (
+        shown(page, "held-out cost") > 10 and "worse than guessing" not in learner.said
+    )
     press(page, "Reset")
     press(page, "Run")  # at once
     learner.rest()
@@ -343,7 +353,7 @@ def test_a_digit_of_ones_own_is_learned_from_too(learner):
     add.click()
     says(page, "Choose which digit it is.")
     page.get_by_label("It is a").select_option("1")
-    add.click()
+    add.evaluate("(button) => [button.click(), button.click()]")  # or twice, in haste
     says(page, "Added as a 1. It is read as")
     assert page.get_by_role("img", name="A 1, read as").count() == 2
     assert "4,001 digits to learn from" in learner.said
@@ -354,8 +364,10 @@ def test_a_digit_of_ones_own_is_learned_from_too(learner):
     assert "4,001 digits to learn from" in learner.said
 
 
-def test_the_program_learns_as_well(learner):
-    learner.choose(momentum="0.5", weight_decay="0.001", hidden_layers="2")
+@pytest.mark.parametrize("start", ["he", "zero"])
+def test_the_program_learns_as_well(learner, start):
+    """Or as badly: from weights of 0, with biases of 0, nothing but guessing."""
+    learner.choose(first_weights=start, momentum="0.5", hidden_layers="2")
     learner.learn(2)
     program = program_of(learner.page)
     assert len(program.splitlines()) <= 15

@@ -69,3 +69,51 @@ def test_steps_against_the_gradient_lower_the_cost(lab):
         press(page, "Step against the gradient")
     assert all(after < before for before, after in pairwise(costs))
     assert costs[-1] < 0.15
+
+
+def test_a_small_number_has_no_sign_where_it_is_shown_as_0(lab):
+    page = lab("scores")
+    press(page, "Sure of 3")
+    page.get_by_label("Label").select_option("3")
+    slide(page, "Temperature", "Home", *["PageUp"] * 3, *["ArrowRight"] * 2)
+    assert "0.0000" in page.inner_text("tbody")
+    assert "−0.0000" not in page.inner_text("tbody")
+
+
+def shared(page):
+    """Copy the figure's link."""
+    press(page, "Copy link")
+    page.get_by_role("status").filter(has_text="Copied").wait_for()
+    return page.url
+
+
+def test_a_link_has_more_than_the_sliders_show(lab, browser):
+    page = lab("scores")
+    press(page, "Step against the gradient")
+    cost = page.inner_text(".lab-scores-cost strong")
+    other = browser.new_page()
+    other.goto(shared(page))
+    other.locator(".lab-scores-cost").filter(has_text=cost).wait_for()
+    other.close()
+
+
+def test_who_comes_back_to_a_link_finds_the_figure_as_it_was_left(lab):
+    page = lab("scores")
+    press(page, "Sure of 3")
+    link, cost = shared(page), page.inner_text(".lab-scores-cost strong")
+    press(page, "All equal")
+    page.evaluate("location.hash = 'elsewhere'")
+    page.go_back()
+    page.wait_for_url("**#scores=*")
+    page.evaluate("new Promise((go) => setTimeout(go, 300))")
+    assert "2.3026" in page.inner_text(".lab-scores-cost")
+    # One that is pasted into the address bar is followed.
+    page.evaluate("location.hash = 'elsewhere'")
+    page.goto(link)
+    page.locator(".lab-scores-cost").filter(has_text=cost).wait_for()
+
+
+def test_a_browser_that_cannot_make_links_says_so(lab, page):
+    page.add_init_script("delete window.CompressionStream")
+    press(lab("scores"), "Copy link")
+    page.get_by_text("This browser is too old for that.").wait_for()

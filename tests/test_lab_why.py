@@ -205,3 +205,13 @@ def test_a_blank_pad_has_answers_too(why):
     sums = why.locator(".lab-why-pixels p").nth(1).inner_text()
     difference, page, total = numbers(sums)
     assert difference == page and total == 0
+
+
+def test_a_drawing_that_is_refused_is_refused_in_sight(why):
+    press(why, "Clear")
+    Pad(why).draw([[(60, 60), (60, 220)], [(220, 60), (220, 220)]])
+    line = why.locator(".lab-why-top .lab-status")
+    line.filter(has_text="The drawing shows more than one digit").wait_for()
+    assert line.bounding_box()["height"] > 10
+    press(why, "Undo")
+    line.filter(has_text=re.compile("^$")).wait_for()

@@ -162,11 +162,13 @@ def test_every_lab_is_open_to_everyone(page, book, name):
         for element in place.locator(control).all():
             if element.is_visible():
                 element.press(key)
+    page.evaluate(FRAMES, 2)  # what moves is told after a frame
     assert page.evaluate("moved") == []
 
     for theme, width in ("light", 1280), ("dark", 390):
         page.evaluate("(name) => document.documentElement.dataset.theme = name", theme)
         page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate(FRAMES, 2)  # tables see that they are too wide
         assert page.evaluate(f"() => {{ {SPILLED} }}") == []
         assert violations(page, f"[data-lab={name}]") == []
     assert complaints == []
@@ -232,6 +234,7 @@ def test_a_finger_that_scrolls_the_page_changes_no_value(phone, lab, name, part)
     page = lab(name, above=500, below=5_000, page=phone())
     box = page.locator(part).first.bounding_box()
     before = page.locator("output").all_inner_texts()
+    assert before
     x, y = box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2
     finger = page.context.new_cdp_session(page)
     for up in range(0, 300, 20):
@@ -270,14 +273,15 @@ def test_what_is_still_being_typed_is_not_called_nonsense(invent):
         new MutationObserver(() => said.push(root.querySelector("[role=alert]")
             .textContent)).observe(root, { subtree: true, childList: true });"""
     )
-    page.get_by_label("x").evaluate(
-        """(field) => ["", "-", "-1", "-1.", "-1.5"].forEach((value) => {
-            field.value = value;
-            field.dispatchEvent(new Event("input"));
-        })"""
-    )
-    page.wait_for_timeout(700)
+    page.clock.install()
+    for value in "", "-", "-1", "-1.", "-1.5":
+        page.get_by_label("x").fill(value)
+        page.clock.run_for(200)
+    page.clock.run_for(700)
     assert not any(page.evaluate("said"))
+    page.get_by_label("x").fill("-")
+    page.clock.run_for(700)
+    assert any(page.evaluate("said"))
 
 
 def test_motion_runs_only_on_screen(invent):
@@ -337,3 +341,14 @@ def test_the_weights_are_asked_for_before_the_models_are_here(lab, page, name):
     page.route("**/models.js*", lambda route: route.abort())  # it cannot ask
     with page.expect_request("**/weights.js*"):
         lab(name, wait=False)
+
+
+@pytest.mark.parametrize("name", ["draw.js", "share.js", "pixels.js"])
+@pytest.mark.parametrize("body", [None, "// of another host"])
+def test_what_a_page_brings_may_not_come(page, book, name, body):
+    """A figure in the first section, whose scripts the page itself asks for."""
+    page.route(
+        f"**/{name}*", lambda route: route.fulfill(body=body) if body else route.abort()
+    )
+    page.goto((book / "book" / "index.html").as_uri())
+    page.get_by_text(f"could not start ({name} could not be loaded)").wait_for()

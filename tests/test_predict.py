@@ -192,6 +192,7 @@ def test_the_place_of_a_remembered_result_is_kept(visit, page, book, width):
     page.set_viewport_size({"width": width, "height": 800})
     for name in OTHER, NAME:
         forms = visit(name).locator(".predict").evaluate_all(HEIGHTS)
+        assert len(forms) == len(FOUND[name])
         assert page.locator(".predict .check-verdict:not(:empty)").count() == len(forms)
         page.route("**/check.js*", lambda route: route.abort())
         page.goto((book / f"notebooks/{name}.html").as_uri())
@@ -260,6 +261,7 @@ def test_predictions_need_no_questions(visit, page, book):
     page.wait_for_selector(".predict form")
     commit(page, 0, 0)
     assert verdict(page, 0) == words(NAME, 0, 0)
+    page.get_by_text("Your progress").wait_for()  # nor does that
 
 
 SAID = "return document.querySelector('.predict [role=status]').innerText"
@@ -271,6 +273,7 @@ def test_in_other_engines(request, book, engine):
     driver.get((book / f"notebooks/{NAME}.html").as_uri())
     wait(driver, "return document.querySelectorAll('.predict form').length === 2")
     type_into(driver, ".predict [type=radio]", by_keys(0))
+    wait(driver, SAID)
     assert plain(driver.execute_script(SAID)) == words(NAME, 0, 0)
     driver.refresh()
     wait(driver, "return document.querySelectorAll('.predict form').length === 2")

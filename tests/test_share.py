@@ -50,7 +50,7 @@ def forth(page):
 def open_cell(page):
     """Draw, and open a cell of another map of the first layer."""
     draw(page)
-    page.wait_for_timeout(500)
+    page.wait_for_function(RESTS)
     page.locator(".lab-lenet-flow canvas").nth(1).click(position={"x": 40, "y": 40})
     page.locator(".lab-lenet-zoom canvas").first.press("ArrowDown")
 
@@ -92,9 +92,8 @@ def test_a_copied_address_shows_the_same_elsewhere(lab, browser, name):
     seen = rest(page)
     assert seen != opened
     page.get_by_text("Copy link").click()
-    page.wait_for_function("location.hash")
+    page.locator(".lab-share [role=status]:not(:empty)").wait_for()
     assert re.fullmatch(rf".*#{name}=[\w-]+", page.url) and len(page.url) < 2_000
-    assert page.locator(".lab-share [role=status]").inner_text()
     other = browser.new_page(viewport=page.viewport_size)
     other.goto(page.url)
     other.wait_for_selector("[data-lab] > .lab")
@@ -146,6 +145,7 @@ def test_an_address_is_followed_on_its_own_page_too(lab):
     assert rest(page) != seen
     page.evaluate("history.replaceState(null, '', location.pathname)")
     page.goto(link)
+    page.wait_for_function("document.querySelectorAll('td input')[3].value === '8'")
     assert rest(page) == seen
 
 

@@ -182,7 +182,8 @@ lab.define("convolution", ["arithmetic", "windows"], (
   return {
     ...steps.state,
     goals: [
-      ["a single output from the whole input", () => O === 1],
+      ["a single output from the whole input",
+        () => O === 1 && sizes.F - sizes.P >= x[0].length],
       ["a map as large as its input, from a kernel larger than 1 × 1",
         () => O === x[0].length && sizes.F > 1],
       ["an edge in a digit, found by a kernel of your own whose numbers add up to 0",

@@ -120,20 +120,24 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     async function take(file) {
       if (!file) return;
       newest = file;
+      const { last } = pad;
+      if (!arrived) line.say("The models are on their way, then comes the picture.", 0);
       try {
         const sheet = await (await reader)({ picture: await pixels(file) });
         const canvas = image(sheet.grey, sheet.width, sheet.height);
-        if (file === newest) pad.show({ sheet, canvas });
+        if (file !== newest) return;
+        if (!pad.last || pad.last === last || pad.last.opening) pad.show({ sheet, canvas });
+        else line.say("The picture came after your drawing: choose it again.", 0);
       } catch ({ message }) {
         if (file !== newest) return;
         line.say(`The file ${message} The pad stays as it was.`, 0);
       }
     }
     document.addEventListener("paste", ({ target, clipboardData }) => {
-      if (target.closest?.("textarea, input[type=text]")) return;
+      if (target.closest?.(":read-write")) return;
       take([...clipboardData.files].find(({ type }) => type.startsWith("image/")));
     });
-    Object.assign(pad.element, {
+    Object.assign(root, {
       ondragover(event) { event.preventDefault(); }, // it may be dropped here
       ondrop(event) {
         event.preventDefault();
@@ -141,6 +145,11 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       },
     });
 
+    let detector = null; // it comes when there is something to detect
+    const detect = () => (detect.asked ??= lab.load("detector").then((network) => {
+      detector = network;
+      pad.changed();
+    }, () => {}));
     async function answer(last) {
       const asked = pad.question(framed.checked), whole = !pad.drawing;
       let said = {}, text = BLANK;
@@ -150,9 +159,9 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       try {
         if (asked) {
           // It knows framed pictures; levels that are given are MNIST's, or unframed.
-          const detector = asked.levels && !(last.own && framed.checked)
-            ? null : await lab.load("detector").catch(() => null);
-          said = await (await reader)({ ...asked, detector });
+          const framedHere = !asked.levels || (last.own && framed.checked);
+          if (framedHere) detect();
+          said = await (await reader)({ ...asked, detector: framedHere && detector });
         }
       } catch ({ message }) {
         text = `The ${last.canvas ? "picture" : "drawing"} ${message}`;
@@ -188,7 +197,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       const replay = lab.animation(root, (time) => {
         begun ??= time;
         const written = (time - begun) / WRITING;
-        if (begun !== time && !pad.opening) replay.stop();
+        if (begun === time ? pad.last : !pad.last?.opening) replay.stop();
         else if (written >= 1) {
           replay.stop();
           pad.showDigit(String(OPENING), true);
@@ -212,7 +221,9 @@ lab.define("draw", ["pad", "pixels", "examples"], (
 
     let hard = OPENING;
     const another = button("Another hard one", () => {
-      hard = hard + 1 < digits.length ? hard + 1 : HARD;
+      const shown = pad.picker.children[1].value;
+      do hard = hard + 1 < digits.length ? hard + 1 : HARD;
+      while (String(hard) === shown);
       pad.clear();
       pad.showDigit(String(hard));
     });
@@ -233,10 +244,8 @@ lab.define("draw", ["pad", "pixels", "examples"], (
         lab.row(pad.buttons, another)),
       line, more);
     const state = pad.state(() => seen);
-    // Further down, nobody would see it begin; an address may name another digit.
-    const below = root.getBoundingClientRect().top > innerHeight;
-    const asked = lab.linked("draw");
-    if (lab.still.matches || below || asked) pad.showDigit(String(OPENING), true);
+    // An address may name another digit.
+    if (lab.still.matches || lab.linked("draw")) pad.showDigit(String(OPENING), true);
     else write();
     const sure = () => (read.probabilities ?? []).map((y) => Math.max(...y));
     const differ = () => new Set(read.probabilities?.map(argmax)).size > 1;

@@ -37,18 +37,18 @@ const lab = (() => {
     if (build) needs.forEach(ask);
   }
 
-  /* The element that loads a file of this folder: a page comes with those of the lab
+  /* The element that loads a script of this folder: a page comes with those of the lab
      that it begins with, others are added. */
-  const loader = (file) => document.querySelector(
-    ["src", "href"].map((name) => `[${name}$="labs/${file}${version}"]`));
-  const loading = (file, add) =>
-    loader(file) ?? document.head.appendChild(add(folder + file + version));
+  const loader = (file) =>
+    document.querySelector(`script[src$="labs/${file}${version}"]`);
 
-  /* Load labs/NAME.js once. */
+  /* Load labs/NAME.js once. One that has come and says nothing is none. */
   function ask(name) {
     const own = part(name), file = `${name}.js`;
     if (!own.asked) {
-      loading(file, (src) => make("script", { src, charset: "utf-8" })).onerror = () =>
+      const script = loader(file) ?? document.head.appendChild(
+        make("script", { src: folder + file + version, charset: "utf-8" }));
+      script.onload = script.onerror = () =>
         own.reject(new Error(`${file} could not be loaded`));
       own.promise.catch(() => {}); // whoever needs it is told
     }
@@ -67,14 +67,6 @@ const lab = (() => {
     const { needs, build, what } = await ask(name);
     if (!build) return JSON.stringify(what);
     return `(${build})(${await Promise.all(needs.map(source))})`;
-  }
-
-  /* Load labs/NAME.css, if the book's own sheet doesn't have it. */
-  async function style(name) {
-    if (document.querySelector("[data-labs]")) return;
-    const link =
-      loading(`${name}.css`, (href) => make("link", { rel: "stylesheet", href }));
-    if (!link.sheet) await new Promise((go) => { link.onload = link.onerror = go; });
   }
 
   /* What the address says of a figure; mail programs put their own behind it. */
@@ -104,7 +96,7 @@ const lab = (() => {
      workers: the page does the work itself, a slice at a time, between two frames. */
   async function offload(work, ...names) {
     const waiting = new Map();
-    let worker = null, count = 0, own;
+    let worker = null, count = 0, own, queue = Promise.resolve();
     const text = `"use strict";
       const finish = ${finish};
       const made = Promise.all([${await Promise.all(names.map(source))}]);
@@ -116,10 +108,10 @@ const lab = (() => {
           postMessage([id, null, error.message]);
         }
       };`;
-    async function here(message) {
+    const here = (message) => (queue = queue.catch(() => {}).then(async () => {
       own ??= Promise.all(names.map(load)).then((parts) => work(...parts));
       return finish((await own)(message), frame);
-    }
+    }));
     try {
       worker = new Worker(URL.createObjectURL(new Blob([text])));
       worker.onmessage = ({ data: [id, value, error] }) => {
@@ -150,8 +142,7 @@ const lab = (() => {
     try {
       const name = place.dataset.lab;
       await painted;
-      const [build, { share }] =
-        await Promise.all([load(name), load("share"), style(name)]);
+      const [build, { share }] = await Promise.all([load(name), load("share")]);
       await pause();
       await share(place, root, await build(root));
       await pause();
@@ -202,7 +193,7 @@ const lab = (() => {
   /* A labelled slider; `show` turns its number into words, for eyes and ears alike. A
      finger that came to scroll the page leaves it as it was. */
   function slider(text, { min, max, step = "any", value, show = String }, change) {
-    const output = make("output", show(value));
+    const output = make("output", { "aria-live": "off" }, show(value)); // spoken once
     let before = value;
     const input = make("input", {
       type: "range", min, max, step, value, "aria-valuetext": show(value),
@@ -333,8 +324,9 @@ const lab = (() => {
 
   // ---- numbers
 
-  /* With so many decimals, and a true minus sign. */
-  const fixed = (number, digits) => number.toFixed(digits).replace("-", "−");
+  /* With so many decimals, and a true minus sign; but what is shown as 0 has none. */
+  const fixed = (number, digits) =>
+    number.toFixed(digits).replace(/^-(?=[0.]+$)/, "").replace("-", "−");
 
   const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
@@ -383,16 +375,20 @@ const lab = (() => {
 
   // The page has been read, though other scripts are on their way.
   const places = document.querySelectorAll("[data-lab]");
-  if (places.length) style("lab");
+  for (const { src } of document.querySelectorAll("script[src*='labs/']")) {
+    ask(/labs\/(.*)\.js/.exec(src)[1]); // or nobody would see it fail
+  }
   for (const place of places) {
     const name = place.dataset.lab, asked = linked(name);
     if (asked) place.scrollIntoView();
+    addEventListener("hashchange", () => // but whoever comes back sees what they saw
+      linked(name) && !history.state && place.scrollIntoView());
     if (asked || loader(`${name}.js`)) open(place);
     else near.observe(place);
   }
 
   return {
-    folder, define, ask, load, style, offload, linked, painted, pause, still, make,
+    folder, define, ask, load, offload, linked, painted, pause, still, make,
     heading, row, button, slider, move, field, choice, WAYS, arrow, status, spoken,
     animation, plot, fixed, percent, tensor, ...maths(),
   };

@@ -6,7 +6,6 @@ lab.painted.then(() => lab.ask("digits")); // they take longest
 lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit }) => {
   const { make, button, slider, percent } = lab;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
-  const MOST_STEPS = 200_000; // that an address may ask for
   const STRETCH = 30; // epochs after which a run pauses by itself
   const RUN = `Run ${STRETCH} epochs`;
   const KEPT = ["A", "B", "C"]; // names of the curves that stay
@@ -127,8 +126,10 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
         begun ? nats(last.training) : "–", nats(last.cost),
         begun ? percent(last.learned) : "–", percent(last.accuracy),
       ].forEach((text, k) => { numbers[k].textContent = text; });
-      pictures.draw(weights, named(), palette, told.layers[0].dead, moving);
-      if (hidden) {
+      if (!told.diverged) { // or there is nothing but NaN to see
+        pictures.draw(weights, named(), palette, told.layers[0].dead, moving);
+      }
+      if (hidden && !told.diverged) {
         tiles.draw(told.answers);
         own.draw(told.own);
       }
@@ -165,13 +166,13 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
         + (low.cost < cost && low.time >= 1
           ? `; at its lowest, after ${low.time.toFixed(1)} epochs, it was `
             + `${nats(low.cost)}.` : ".")
-        + (cost > 2 * Math.log(10) ? " That is far worse than guessing: the learning "
+        + (cost > Math.max(2 * Math.log(10), told.points[0].cost) ? " That is far worse than guessing: the learning "
           + "rate is too high." : "")
         + (dead ? ` ${counted(dead, "unit")} ${dead === 1 ? "is" : "are"} dead.` : "");
     }
 
     async function tell(message) {
-      const used = Object.values(options);
+      const used = Object.values(message.options ?? options);
       told = await ask({ options, ...message });
       if (message.reset) trace = [...adopted];
       if (message.add) {
@@ -257,7 +258,7 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
         return;
       }
       const name = KEPT.find((free) => kept.every((one) => one.name !== free));
-      kept.push({ name, about: about(), points: told.points });
+      kept.push({ name, about: about(), points: [...told.points] });
       showKept();
       drawCharts();
       status.textContent = `Kept as ${name}: its held-out curves stay in both plots.`;
@@ -282,10 +283,8 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
       goingOn();
     });
     /* A list to choose from; it changes `where`, and `then` sees to the rest. */
-    const option = (value) => (Array.isArray(value) ? value
-      : [String(value), value < 1 ? String(value) : thousands(value)]);
     const chosen = (text, where, key, offered, then) =>
-      lab.choice(text, offered.map(option), String(where[key]), (value) => {
+      lab.choice(text, offered, where[key], (value) => {
         where[key] = typeof where[key] === "number" ? Number(value) : value;
         then();
       });
@@ -311,7 +310,8 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
         chosen("Units in each", shape, "units", UNITS, anew),
         chosen("Activation", shape, "activation", ACTIVATIONS, anew),
         chosen("First weights", shape, "start", STARTS, anew),
-        chosen("Training digits", shape, "count", [100, 1000, 4000], anew)) : "",
+        chosen("Training digits", shape, "count",
+          [[100], [1000, "1,000"], [4000, "4,000"]], anew)) : "",
       make("div.lab-row.lab-learn-step", hidden ? make("strong", "Each step:") : "",
         steps("Learning rate", "rate"),
         steps("Batch size", "batch"),
@@ -355,14 +355,17 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
       get: () => trace,
       /* Learn again what was learned; the controls have been answered before. */
       async set(given) {
-        const keys = Object.keys(options), chosen = { ...options };
+        const keys = Object.keys(options);
         const good = Array.isArray(given) && given.every((entry) => (
-          Array.isArray(entry) ? Number.isInteger(entry[0]) && entry[0] <= MOST_STEPS
+          Array.isArray(entry) ? Number.isInteger(entry[0])
             && keys.every((key, k) => OFFERED[key].includes(entry[k + 1]))
           : isDigit(entry?.levels) && Number.isInteger(entry.label)
             && entry.label >= 0 && entry.label <= 9));
-        if (!good || !given.length) return;
+        if (!good || (!given.length && !told.steps)) return;
         const mine = ++turn;
+        motion.stop();
+        run.textContent = RUN;
+        shown = null;
         mark(1);
         status.textContent = "Learning …";
         adopted.length = 0;
@@ -375,10 +378,10 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
             continue;
           }
           const [upTo, ...used] = entry;
-          keys.forEach((key, k) => { options[key] = used[k]; });
-          await tell({ digits: Infinity, upTo });
+          const then = Object.fromEntries(keys.map((key, k) => [key, used[k]]));
+          do await tell({ options: then, digits: 2000, upTo });
+          while (mine === turn && told.steps < upTo && !told.diverged);
         }
-        Object.assign(options, chosen);
         mark(-1);
         if (mine === turn) await rest();
       },

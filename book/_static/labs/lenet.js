@@ -134,7 +134,8 @@ lab.define("lenet", [
     const [small, below] = [0, 0].map(() => seen("What the cell sees of the digit"));
     const chart = make("div.lab-lenet-chart", touchable(
       "Evidence of the 50 maps: arrow keys choose one",
-      ({ target }) => open(4, ranked([...chart.children].indexOf(target))),
+      ({ target }) => target !== chart
+        && open(4, ranked([...chart.children].indexOf(target))),
       (...way) => open(4, ranked(found.order.indexOf(places[4].map) + sum(way)))));
     const descend = button("Open the circled number", () =>
       circled && trail.push([layer, places[layer]]) && open(layer - 1, circled));

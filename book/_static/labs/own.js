@@ -10,9 +10,7 @@
   function ownDigits(figure, add) {
     let label = "";
     async function open() {
-      fold.ontoggle = null;
       const { drawingPad, framer } = await lab.load("pad");
-      await lab.style("draw");
       const framed = await framer(), line = lab.status();
       const say = (text) => { line.textContent = text; };
       const pad = drawingPad({ described: HELP_ID, busy: fold,
@@ -25,6 +23,7 @@
         if (!label) return say("Choose which digit it is.");
         try {
           const levels = await framed(question), digit = Number(label);
+          if (!label) return; // it was pressed twice
           pad.clear();
           which.children[1].value = label = "";
           say(await add({ levels, label: digit }));
@@ -40,7 +39,11 @@
         line, figure);
     }
     const fold = make("details", make("summary", "Add digits of your own"));
-    fold.ontoggle = open;
+    fold.ontoggle = () => {
+      fold.ontoggle = null;
+      open().catch(({ message }) => fold.append(
+        make("p.lab-status", `The pad could not start (${message}).`)));
+    };
     return fold;
   }
 

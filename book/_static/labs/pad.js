@@ -41,6 +41,7 @@ lab.define("pad", ["pixels", "examples"], (
       const [canvas, context] = paper(...sides);
       context.imageSmoothingQuality = "high";
       context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+      bitmap.close(); // it may be 160 MB
       return context.getImageData(0, 0, canvas.width, canvas.height);
     } finally {
       URL.revokeObjectURL(src);
@@ -151,8 +152,11 @@ lab.define("pad", ["pixels", "examples"], (
         showPen(false);
         begin(...place(event));
       },
+      oncontextmenu: (event) => hand && event.preventDefault(),
       onpointermove(event) {
         if (!stroke || !draws(event)) return;
+        // A menu may have had the release.
+        if (!event.buttons) return canvas.releasePointerCapture(event.pointerId);
         // Browsers report moves once a frame; the places in between make curves smooth.
         const moves = event.getCoalescedEvents?.() ?? [];
         for (const move of moves.length ? moves : [event]) go(...place(move));
@@ -181,7 +185,8 @@ lab.define("pad", ["pixels", "examples"], (
         else if (way) {
           held.set(key, way);
           movePen();
-        } else if (key === " " && pen.down) lift();
+        } else if (key === " " && event.repeat) return event.preventDefault();
+        else if (key === " " && pen.down) lift();
         else if (key === " ") {
           pen.down = true;
           begin(pen.x, pen.y);
@@ -263,7 +268,7 @@ lab.define("pad", ["pixels", "examples"], (
       element: make("div.lab-draw-sheet", canvas, ring),
       buttons: [button("Undo", undo), button("Clear", clear)],
       clear, changed, picker, question, show, showDigit, showLevels, state,
-      get opening() { return marks.at(-1)?.opening; },
+      get last() { return marks.at(-1); },
       get drawing() { return stroke !== null && !pen.down; },
       get pen() {
         if (ring.hidden) return "";

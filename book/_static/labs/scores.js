@@ -22,6 +22,7 @@
   function build(root) {
     let label = 4, temperature = 1;
     const scores = [...PRESETS["Torn between 4 and 9"]];
+    const divided = () => scores.map((z) => z / temperature);
 
     const rows = DIGITS.map((digit) => {
       const control = slider(`Score of ${digit}`, {
@@ -49,7 +50,7 @@
     const status = lab.status();
 
     function draw() {
-      const z = scores.map((score) => score / temperature);
+      const z = divided();
       const y = softmax(z), slopes = gradient(z, label), c = crossEntropy(z, label);
       rows.forEach(({ row, name, bars: [share, slope], texts }, digit) => {
         row.classList.toggle("lab-scores-label", digit === label);
@@ -70,7 +71,7 @@
     }
 
     function descend() {
-      const slopes = gradient(scores.map((z) => z / temperature), label);
+      const slopes = gradient(divided(), label);
       setScores(scores.map((z, digit) => z - slopes[digit]));
     }
 
@@ -93,15 +94,18 @@
         + "scores before the softmax; the gradient is that of the divided scores."),
       status);
     draw();
-    const read = () => softmax(scores.map((z) => z / temperature));
     const range = () => Math.max(...scores) - Math.min(...scores);
-    const costs = () => -Math.log(read()[label]);
+    const costs = () => crossEntropy(divided(), label);
     return {
+      get: () => scores, // a slider shows tenths
+      set(given) {
+        if (given?.length === 10 && given.every(Number.isFinite)) setScores(given);
+      },
       goals: [
         ["a cost of more than 10 nats", () => costs() > 10],
         ["a right answer that costs less than 0.01 nats", () => costs() < 0.01],
         ["scores more than 1 apart, and yet no probability above 0.2",
-          () => range() > 1 && Math.max(...read()) < 0.2],
+          () => range() > 1 && Math.max(...softmax(divided())) < 0.2],
       ],
       code: () => `z = ${lab.tensor(scores)}
 s = (z / ${temperature}).requires_grad_()  # the temperature divides them

@@ -4,7 +4,8 @@
 {
   const { make, button } = lab;
   const LONGEST = 2_000; // characters of an address; some programs cut longer ones off
-  const NUMBER = /^[−-]?\d+([.,]\d+)?$/; // in a field, or where a slider stands
+  // In a field, or where a slider stands.
+  const NUMBER = /^\s*[−+-]?(\d+[.,]?\d*|[.,]\d+)\s*$/;
   const IMPORTS = "import torch\nfrom torch.nn import functional as F\n\n";
 
   const controls = (root) =>
@@ -45,7 +46,8 @@
     return JSON.parse(new TextDecoder().decode(bytes));
   }
 
-  /* The address of a page with this state of one of its figures. */
+  /* The address of a page with this state of one of its figures. In the history, such
+     an entry says that the page has it: whoever comes back finds the figure as it is. */
   const address = async (page, name, state) => `${page}#${name}=${await pack(state)}`;
 
   const FOR = 5_000; // ms that a message stays
@@ -69,7 +71,8 @@
         .then(() => {
           say(done);
           timer = setTimeout(say, FOR, "");
-        }, () => given.then((text) => say(otherwise(text)), () => {}));
+        }, () => given.then((text) => say(otherwise(text)),
+          (error) => error && say("This browser is too old for that.")));
     });
     return [copy, line];
   }
@@ -131,6 +134,7 @@
       at = step;
       const [sentence, value] = steps[at] ?? ["That was the tour."];
       before = value?.();
+      if (!value && skip.matches(":focus")) over.focus();
       skip.hidden = !value;
       box.hidden = false; // only what changes in sight is spoken
       text.say(value ? `${at + 1} of ${steps.length}: ${sentence}` : sentence, 100);
@@ -146,8 +150,8 @@
     });
     const begin = button("Take a tour", () => go(0));
     const skip = button("Skip this step", () => go(at + 1));
-    const box = make("div.lab-tour", { hidden: true }, text,
-      lab.row(skip, button("End the tour", end)));
+    const over = button("End the tour", end);
+    const box = make("div.lab-tour", { hidden: true }, text, lab.row(skip, over));
     return [begin, box];
   }
 
@@ -157,15 +161,15 @@
      with the figure's numbers and its result. */
   function share(place, root, own = {}) {
     const name = place.dataset.lab;
-    const now = (page) => address(page.split("#")[0], name,
+    const now = () => address(location.href.split("#")[0], name,
       { controls: controls(root).map(said), own: own.get?.() });
     async function link(say) {
-      const link = await now(location.href);
+      const link = await now();
       if (link.length > LONGEST) {
         say("There is more in this figure than fits into a link.");
         return null;
       }
-      history.replaceState(null, "", link);
+      history.replaceState(true, "", link);
       return link;
     }
     const [copy, line] = copier("Copy link", link,
@@ -177,8 +181,8 @@
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab
       event.preventDefault();
       const [there] = event.currentTarget.href.split("#");
-      const here = await now(location.href);
-      if (here.length <= LONGEST) history.replaceState(null, "", here); // to come back
+      const here = await now().catch(() => "#"); // an old browser cannot make it
+      if (here.length <= LONGEST) history.replaceState(true, "", here); // to come back
       location.href = `${there}#${here.split("#")[1]}`;
     } }, text);
     async function take() {
@@ -188,9 +192,10 @@
         const state = await unpack(packed);
         answer(root, state.controls ?? []);
         if (state.own !== undefined) own.set?.(state.own);
+        history.replaceState(true, "");
       } catch { /* Whatever this is, it was not copied here. */ }
     }
-    addEventListener("hashchange", take);
+    addEventListener("hashchange", () => history.state ?? take());
     const { alone } = place.dataset, plain = location.search === "?plain";
     root.append(make("div.lab-row.lab-folds", own.code ? program(root, own.code) : "",
       own.goals ? goals(root, own.goals) : ""));

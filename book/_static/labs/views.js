@@ -174,18 +174,20 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
         const last = k === all.length - 1;
         const name = last ? "Output layer" : `Hidden layer ${k + 1}`;
         const middle = low < 0 && high > 0 ? [[0, "0"]] : [];
-        const ticks = [[low, short(low)], ...middle, [high, short(high)]];
+        const fires = outputs.some(Boolean), slopes = gradient.some(Boolean);
+        const ticks = [[low, short(low)], ...middle, [high, fires ? short(high) : ""]];
         const text = make("p", last
           ? "The gradient of a weight is (probability − truth) × its input."
           : told(layer, activation));
-        const slopes = bars("gradients of the weights, where not 0", gradient, DECADES,
-          `${name}: sizes of the gradient, most of them about 10 to the power of `
-            + Math.round(argmax(gradient) / 4 - 8));
+        const sizes = bars("gradients of the weights, where not 0", gradient, DECADES,
+          `${name}: ${slopes ? "sizes of the gradient, most of them about 10 to the "
+            + `power of ${Math.round(argmax(gradient) / 4 - 8)}` : "no gradient but 0"}`);
         const heights = last ? text : bars("outputs other than 0", outputs, ticks,
-          `${name}: outputs from ${short(low)} to ${short(high)}`);
+          `${name}: ${fires ? `outputs from ${short(low)} to ${short(high)}`
+            : "no output but 0"}`);
         return [
           make("p.lab-learn-head", `${name}: ${units} ${last ? "scores" : "units"}`),
-          make("div.lab-plots", heights, slopes), last ? "" : text];
+          make("div.lab-plots", heights, sizes), last ? "" : text];
       }));
     }
 
@@ -196,7 +198,8 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
       const all = `all of the ${digits} training digits checked`;
       return `${share} of the outputs are ${flatly}. ` + (dead
         ? `${dead} of ${units} units ${dead === 1 ? "is" : "are"} dead: ${flatly} for `
-          + `${all}. No gradient comes through, so no step changes them.`
+          + `${all}. ${activation === "ReLU" ? "No" : "Hardly any"} gradient of these `
+          + "digits comes through."
         : `No unit is dead, that is, ${flatly} for ${all}.`);
     }
 
@@ -249,7 +252,7 @@ mnist = load_mnist(source="sample", validation=0)
 x, labels = to_input(mnist.train.images), torch.tensor(mnist.train.labels)
 model = torch.nn.Sequential(torch.nn.Flatten(), ${layers})
 for layer in model[1::2]:
-    torch.nn.init.${fill}
+    torch.nn.init.zeros_(layer.bias), torch.nn.init.${fill}
 sgd = torch.optim.SGD(model.parameters(), ${rate}, ${momentum}, weight_decay=${decay})
 for rows in [r for _ in range(${epoch}) for r in ${shuffled}]:
     sgd.zero_grad()

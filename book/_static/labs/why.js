@@ -126,7 +126,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
     const answers = names.map(() => make("p.lab-why-answer"));
     const [coverTexts, pushTexts] = [0, 1].map(() => names.map(() => make("p")));
     const [sums, share] = [0, 1].map(() => make("p"));
-    const line = lab.status("lab-spoken");
+    const line = lab.status("lab-spoken"), refused = lab.status();
 
     function drawCovers() {
       const { answers: read, covered } = found;
@@ -191,7 +191,8 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
 
     let asked = 0; // what is told of an earlier digit comes too late
     async function take(given, fault) {
-      if (fault) return line.say(fault, 0);
+      refused.say(fault, 0);
+      if (fault) return;
       const mine = ++asked;
       [levels, found] = [given, {}];
       panels.ariaBusy = "true";
@@ -230,7 +231,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         })),
       row(pushes, pushTexts));
     root.append(
-      make("div.lab-why-top", pad.element, lab.row(pad.picker, pad.buttons),
+      make("div.lab-why-top", pad.element, lab.row(pad.picker, pad.buttons), refused,
         make("p", { id: HELP_ID }, HELP)),
       panels,
       make("div.lab-why-pixels", shares.canvas, make("div",
