@@ -198,7 +198,7 @@ class CostPlotter:
 
         words = "Cost curves: " + ("; ".join(self._told()) or "no points yet")
         # Not Image's own alt, which Colab's IPython 7 does not know.
-        picture = Image(self._draw(), metadata={"alt": words})
+        picture = Image(self._draw(dpi=200), retina=True, metadata={"alt": words})
         cell = _cell()
         if self._display is None or cell not in (None, self._shown_in):
             # A cell that is run again has lost the display it had.
@@ -216,7 +216,7 @@ class CostPlotter:
                 if places != [points[-1].step]:
                     yield f"first {what} at step {places[0]:,}"
 
-    def _draw(self) -> bytes:
+    def _draw(self, dpi: int = 100) -> bytes:
         """Draw a PNG, on axes that were made once."""
         [axes] = self._figure.axes
         for old in [*axes.lines]:
@@ -243,7 +243,7 @@ class CostPlotter:
         png = io.BytesIO()
         # Little compression and no tight box (which draws twice) save most of the time.
         self._figure.savefig(
-            png, format="png", dpi="figure", bbox_inches=self._figure.bbox_inches,
+            png, format="png", dpi=dpi, bbox_inches=self._figure.bbox_inches,
             pil_kwargs={"compress_level": 1},
         )  # fmt: skip
         return png.getvalue()

@@ -13,7 +13,6 @@ from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 LABS = ROOT / "book" / "_static" / "labs"
-STYLE = '<link rel="stylesheet" href="{}">'
 PAGE = """<!doctype html><html lang="en"><head><title>A page</title>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width">
 {styles}<script src="{labs}/lab.js" defer></script></head>
@@ -147,7 +146,7 @@ def phone(browser):
             browser.new_context(viewport=size, has_touch=True, is_mobile=True)
         )
         page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: errors.append(error))
+        page.on("pageerror", errors.append)
         return page
 
     yield phone
@@ -170,10 +169,12 @@ def page(browser):
 @pytest.fixture
 def visit(page, book):
     """Open a chapter from the disk, wait for its check, and ask nobody else."""
-    asked = []
+    asked, seen = [], []
 
     def visit(name="02_softmax_regression", page=page, link=""):
-        page.on("request", lambda request: asked.append(request.url))
+        if page not in seen:
+            page.on("request", lambda request: asked.append(request.url))
+            seen.append(page)
         page.goto((book / f"notebooks/{name}.html").as_uri() + link)
         page.wait_for_selector(".check form")
         return page
@@ -189,12 +190,13 @@ def lab(page, tmp_path):
     The digit that the pad opens on is there at once, and not written for 2.4 seconds.
     """
 
+    from test_labs import styles
+
     def open_lab(name, above=0, below=0, folder=LABS, wait=True, page=page):
         if name == "draw":
             page.emulate_media(reduced_motion="reduce")
-        path, labs = tmp_path / f"{name}.html", folder.as_uri()
-        links = (STYLE.format(sheet.as_uri()) for sheet in sorted(folder.glob("*.css")))
-        about = {"labs": labs, "styles": "".join(links), "name": name}
+        path = tmp_path / f"{name}.html"
+        about = {"labs": folder.as_uri(), "styles": styles(folder), "name": name}
         path.write_text(PAGE.format(above=above, below=below, **about), "utf-8")
         page.goto(path.as_uri())
         if wait:

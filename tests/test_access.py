@@ -160,7 +160,7 @@ def test_the_theme_can_be_switched_and_stays(page, book):
     assert {*seen} == {"auto", "light", "dark"}
     page.add_init_script(  # before there is anything to paint
         """new MutationObserver(() => { if (document.body)
-            window.first ??= document.documentElement.dataset.theme;
+            window.first ??= document.documentElement.dataset.theme ?? "none";
         }).observe(document, { childList: true, subtree: true });"""
     )
     page.goto((book / "book" / "notation.html").as_uri())

@@ -15,20 +15,17 @@ import time
 from pathlib import Path
 
 import pytest
-from test_labs import LABS, PLACES, SPILLED
+from test_labs import LABS, PLACES, SPILLED, styles
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
-STYLES = "".join(
-    f'<link rel="stylesheet" href="{sheet.as_uri()}">' for sheet in LABS.glob("*.css")
-)
 PAGE = f"""<!doctype html><html lang="en"><head><title>A lab</title>
 <meta charset="utf-8"><script>addEventListener("error",
   ({{ message }}) => (window.failed ??= []).push(message));</script>
-{STYLES}<script src="{LABS.as_uri()}/lab.js" defer></script></head>
+{styles()}<script src="{LABS.as_uri()}/lab.js" defer></script></head>
 <body><div data-lab="NAME">A figure.</div></body>"""
 FRAME = """<!doctype html><html lang="en"><head><title>A screen</title></head>
 <body style="margin: 0"><iframe title="A lab" src="NAME.html" height="860"

@@ -367,7 +367,7 @@ def test_a_digit_of_ones_own_is_learned_from_too(learner):
 @pytest.mark.parametrize("start", ["he", "zero"])
 def test_the_program_learns_as_well(learner, start):
     """Or as badly: from weights of 0, with biases of 0, nothing but guessing."""
-    learner.choose(first_weights=start, momentum="0.5", hidden_layers="2")
+    learner.choose(first_weights=start, weight_decay="0.001", hidden_layers="2")
     learner.learn(2)
     program = program_of(learner.page)
     assert len(program.splitlines()) <= 15

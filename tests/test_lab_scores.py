@@ -83,7 +83,7 @@ def test_a_small_number_has_no_sign_where_it_is_shown_as_0(lab):
 def shared(page):
     """Copy the figure's link."""
     press(page, "Copy link")
-    page.get_by_role("status").filter(has_text="Copied").wait_for()
+    page.locator(".lab-share [role=status]:not(:empty)").wait_for()
     return page.url
 
 
@@ -116,4 +116,4 @@ def test_who_comes_back_to_a_link_finds_the_figure_as_it_was_left(lab):
 def test_a_browser_that_cannot_make_links_says_so(lab, page):
     page.add_init_script("delete window.CompressionStream")
     press(lab("scores"), "Copy link")
-    page.get_by_text("This browser is too old for that.").wait_for()
+    page.get_by_text("This browser cannot do that.").wait_for()

@@ -101,6 +101,12 @@ AXE = """async (part) => {
 }"""
 
 
+def styles(folder=LABS):
+    """Link to the labs' styles as the book has them: what they share comes first."""
+    sheets = sorted(folder.glob("*.css"), key=lambda path: path.name != "lab.css")
+    return "".join(f'<link rel="stylesheet" href="{path.as_uri()}">' for path in sheets)
+
+
 def number(text):
     """Return the last number in a text that a reader sees; None where there is none."""
     found = re.findall(r"[-−]?\d[\d,.]*", text)

@@ -121,7 +121,6 @@ def take_sheets(page, static):
     names = (tag.get("href")[len(folder) :].partition("?")[0] for tag in (one, *others))
     sheet = stylesheets.join(static, tuple(name.replace(*IMPORTS) for name in names))
     one.set("href", f"{folder}_static/{sheet.name}")
-    one.set("data-labs", "")
     for tag in others:
         tag.drop_tree()
 
@@ -214,8 +213,10 @@ def size_pictures(page, folder):
         source = image.get("src")
         if re.search(r"\b_images/.+\.png$", source) and not image.get("width"):
             with Image.open(folder / source) as picture:
+                # Twice the pixels are for sharp screens; see tools/execute.py.
+                density = round(picture.info.get("dpi", (96, 96))[0] / 96) or 1
                 for side, pixels in zip(("width", "height"), picture.size, strict=True):
-                    image.set(side, str(pixels))
+                    image.set(side, str(pixels // density))
         if i:
             image.set("loading", "lazy")
             image.set("decoding", "async")

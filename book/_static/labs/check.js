@@ -101,7 +101,7 @@
     }
     function take() {
       if (!location.hash.startsWith(LINK)) return;
-      // Programs that pass links on write some of it in their way, and more behind it.
+      // Mail programs may encode the link, or write something behind it.
       const link = location.hash.matchAll(/(\d\d_\w+)(?:=|%3D)([0-6])(?!\d)/gi);
       const found = Object.fromEntries([...link].map(([, name, n]) => [name, Number(n)]));
       history.replaceState(null, "", here);
@@ -279,9 +279,9 @@
     const chapter = chapterOf(here), id = chapter ? "check-yourself" : "progress";
     const place = document.getElementById(id);
     if (!place) return;
-    document.querySelectorAll(".predict").forEach(
-      (question) => predict(question, chapter));
     try {
+      document.querySelectorAll(".predict").forEach(
+        (question) => predict(question, chapter));
       if (chapter) check(chapter, await lab.load(`questions/${chapter}`), place);
     } finally {
       const { fold, take } = progress();

@@ -116,18 +116,23 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       } });
     let seen; // what the models read last
     let read = {}; // what they said of it; whether it is the reader's own, and whole
+    let late; // the mark that a picture came too late for
     let newest = null; // an earlier file that takes longer must not come after it
     async function take(file) {
       if (!file) return;
       newest = file;
       const { last } = pad;
-      if (!arrived) line.say("The models are on their way, then comes the picture.", 0);
+      if (!arrived) line.say("The models are on their way; the picture will follow.", 0);
       try {
         const sheet = await (await reader)({ picture: await pixels(file) });
         const canvas = image(sheet.grey, sheet.width, sheet.height);
         if (file !== newest) return;
-        if (!pad.last || pad.last === last || pad.last.opening) pad.show({ sheet, canvas });
-        else line.say("The picture came after your drawing: choose it again.", 0);
+        if (!pad.last || pad.last === last || pad.last.opening) {
+          pad.show({ sheet, canvas });
+        } else {
+          late = pad.last;
+          pad.changed();
+        }
       } catch ({ message }) {
         if (file !== newest) return;
         line.say(`The file ${message} The pad stays as it was.`, 0);
@@ -145,11 +150,13 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       },
     });
 
-    let detector = null; // it comes when there is something to detect
-    const detect = () => (detect.asked ??= lab.load("detector").then((network) => {
-      detector = network;
+    let detector, detecting = false; // it comes when there is something to detect
+    async function detect() {
+      if (detecting) return;
+      detecting = true;
+      detector = await lab.load("detector").catch(() => null);
       pad.changed();
-    }, () => {}));
+    }
     async function answer(last) {
       const asked = pad.question(framed.checked), whole = !pad.drawing;
       let said = {}, text = BLANK;
@@ -159,8 +166,8 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       try {
         if (asked) {
           // It knows framed pictures; levels that are given are MNIST's, or unframed.
+          if (!last.key && !last.opening) detect();
           const framedHere = !asked.levels || (last.own && framed.checked);
-          if (framedHere) detect();
           said = await (await reader)({ ...asked, detector: framedHere && detector });
         }
       } catch ({ message }) {
@@ -187,7 +194,9 @@ lab.define("draw", ["pad", "pixels", "examples"], (
           text = `A real ${label}, from MNIST's test digits. ${text} Draw your own.`;
         }
       }
-      if (!pad.drawing) line.say(pad.pen + text, 400);
+      const note = last === late
+        ? "The picture came after your drawing: choose it again. " : "";
+      if (!pad.drawing) line.say(note + pad.pen + text, 400);
     }
     /* The opening digit is written once, as soon as the models can read along, or after
        a moment; whoever touches the pad has it. */
@@ -249,7 +258,8 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     else write();
     const sure = () => (read.probabilities ?? []).map((y) => Math.max(...y));
     const differ = () => new Set(read.probabilities?.map(argmax)).size > 1;
-    const own = () => read.own && read.probabilities && !read.strange;
+    const own = () => detector !== undefined
+      && read.own && read.probabilities && !read.strange;
     return {
       ...state,
       goals: [

@@ -40,16 +40,17 @@ const lab = (() => {
   /* The element that loads a script of this folder: a page comes with those of the lab
      that it begins with, others are added. */
   const loader = (file) =>
-    document.querySelector(`script[src$="labs/${file}${version}"]`);
+    [...document.scripts].find(({ src }) => src === folder + file + version);
 
-  /* Load labs/NAME.js once. One that has come and says nothing is none. */
+  /* Load labs/NAME.js once. One that has come and says nothing is none; the page's own
+     have all come, or failed, when it has been read. */
   function ask(name) {
     const own = part(name), file = `${name}.js`;
     if (!own.asked) {
-      const script = loader(file) ?? document.head.appendChild(
-        make("script", { src: folder + file + version, charset: "utf-8" }));
-      script.onload = script.onerror = () =>
-        own.reject(new Error(`${file} could not be loaded`));
+      const lost = () => own.reject(new Error(`${file} could not be loaded`));
+      if (loader(file)) addEventListener("DOMContentLoaded", lost);
+      else document.head.append(make("script", { src: folder + file + version,
+        charset: "utf-8", onload: lost, onerror: lost }));
       own.promise.catch(() => {}); // whoever needs it is told
     }
     own.asked = true;
@@ -261,7 +262,9 @@ const lab = (() => {
     let timer = 0;
     line.say = (text, wait = 500) => {
       clearTimeout(timer);
-      timer = setTimeout(() => { line.textContent = text; }, wait);
+      timer = setTimeout(() => {
+        if (line.textContent !== text) line.textContent = text;
+      }, wait);
     };
     return line;
   }
@@ -375,14 +378,15 @@ const lab = (() => {
 
   // The page has been read, though other scripts are on their way.
   const places = document.querySelectorAll("[data-lab]");
-  for (const { src } of document.querySelectorAll("script[src*='labs/']")) {
-    ask(/labs\/(.*)\.js/.exec(src)[1]); // or nobody would see it fail
+  for (const { src } of document.scripts) { // or nobody would see them fail
+    if (src.startsWith(folder)) ask(src.slice(folder.length).split(".js")[0]);
   }
   for (const place of places) {
     const name = place.dataset.lab, asked = linked(name);
     if (asked) place.scrollIntoView();
     addEventListener("hashchange", () => // but whoever comes back sees what they saw
-      linked(name) && !history.state && place.scrollIntoView());
+      linked(name) && history.state !== performance.timeOrigin
+        && place.scrollIntoView());
     if (asked || loader(`${name}.js`)) open(place);
     else near.observe(place);
   }

@@ -6,6 +6,7 @@ lab.painted.then(() => lab.ask("digits")); // they take longest
 lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit }) => {
   const { make, button, slider, percent } = lab;
   const PACE = 10; // digits a millisecond, at most: slow enough to watch
+  const MOST_STEPS = 1e6; // that an address may ask for
   const STRETCH = 30; // epochs after which a run pauses by itself
   const RUN = `Run ${STRETCH} epochs`;
   const KEPT = ["A", "B", "C"]; // names of the curves that stay
@@ -166,8 +167,8 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
         + (low.cost < cost && low.time >= 1
           ? `; at its lowest, after ${low.time.toFixed(1)} epochs, it was `
             + `${nats(low.cost)}.` : ".")
-        + (cost > Math.max(2 * Math.log(10), told.points[0].cost) ? " That is far worse than guessing: the learning "
-          + "rate is too high." : "")
+        + (cost > Math.max(2 * Math.log(10), told.points[0].cost)
+          ? " That is far worse than guessing: the learning rate is too high." : "")
         + (dead ? ` ${counted(dead, "unit")} ${dead === 1 ? "is" : "are"} dead.` : "");
     }
 
@@ -357,11 +358,11 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
       async set(given) {
         const keys = Object.keys(options);
         const good = Array.isArray(given) && given.every((entry) => (
-          Array.isArray(entry) ? Number.isInteger(entry[0])
+          Array.isArray(entry) ? Number.isInteger(entry[0]) && entry[0] <= MOST_STEPS
             && keys.every((key, k) => OFFERED[key].includes(entry[k + 1]))
           : isDigit(entry?.levels) && Number.isInteger(entry.label)
             && entry.label >= 0 && entry.label <= 9));
-        if (!good || (!given.length && !told.steps)) return;
+        if (!good || !(given.length || told.steps || adopted.length)) return;
         const mine = ++turn;
         motion.stop();
         run.textContent = RUN;

@@ -46,8 +46,7 @@
     return JSON.parse(new TextDecoder().decode(bytes));
   }
 
-  /* The address of a page with this state of one of its figures. In the history, such
-     an entry says that the page has it: whoever comes back finds the figure as it is. */
+  /* The address of a page with this state of one of its figures. */
   const address = async (page, name, state) => `${page}#${name}=${await pack(state)}`;
 
   const FOR = 5_000; // ms that a message stays
@@ -72,7 +71,7 @@
           say(done);
           timer = setTimeout(say, FOR, "");
         }, () => given.then((text) => say(otherwise(text)),
-          (error) => error && say("This browser is too old for that.")));
+          (error) => error && say("This browser cannot do that.")));
     });
     return [copy, line];
   }
@@ -163,13 +162,21 @@
     const name = place.dataset.lab;
     const now = () => address(location.href.split("#")[0], name,
       { controls: controls(root).map(said), own: own.get?.() });
+    let known; // what the address says that the figure has, or had
+    /* Whoever comes back to this place in the history finds the figure as it was left. */
+    function keep(link) {
+      history.replaceState(performance.timeOrigin, "", link);
+      known = lab.linked(name);
+    }
+    const kept = () =>
+      history.state === performance.timeOrigin && lab.linked(name) === known;
     async function link(say) {
       const link = await now();
       if (link.length > LONGEST) {
         say("There is more in this figure than fits into a link.");
         return null;
       }
-      history.replaceState(true, "", link);
+      keep(link);
       return link;
     }
     const [copy, line] = copier("Copy link", link,
@@ -182,7 +189,7 @@
       event.preventDefault();
       const [there] = event.currentTarget.href.split("#");
       const here = await now().catch(() => "#"); // an old browser cannot make it
-      if (here.length <= LONGEST) history.replaceState(true, "", here); // to come back
+      if (here.length <= LONGEST) keep(here); // to come back
       location.href = `${there}#${here.split("#")[1]}`;
     } }, text);
     async function take() {
@@ -192,10 +199,10 @@
         const state = await unpack(packed);
         answer(root, state.controls ?? []);
         if (state.own !== undefined) own.set?.(state.own);
-        history.replaceState(true, "");
+        if (lab.linked(name) === packed) keep(location.href);
       } catch { /* Whatever this is, it was not copied here. */ }
     }
-    addEventListener("hashchange", () => history.state ?? take());
+    addEventListener("hashchange", () => kept() || take());
     const { alone } = place.dataset, plain = location.search === "?plain";
     root.append(make("div.lab-row.lab-folds", own.code ? program(root, own.code) : "",
       own.goals ? goals(root, own.goals) : ""));

@@ -198,7 +198,7 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
       const all = `all of the ${digits} training digits checked`;
       return `${share} of the outputs are ${flatly}. ` + (dead
         ? `${dead} of ${units} units ${dead === 1 ? "is" : "are"} dead: ${flatly} for `
-          + `${all}. ${activation === "ReLU" ? "No" : "Hardly any"} gradient of these `
+          + `${all}. ${activation === "ReLU" ? "No" : "Hardly any"} gradient from these `
           + "digits comes through."
         : `No unit is dead, that is, ${flatly} for ${all}.`);
     }
