@@ -146,7 +146,7 @@ def phone(browser):
             browser.new_context(viewport=size, has_touch=True, is_mobile=True)
         )
         page = contexts[-1].new_page()
-        page.on("pageerror", errors.append)
+        page.on("pageerror", lambda error: errors.append(error))
         return page
 
     yield phone

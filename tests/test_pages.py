@@ -29,6 +29,11 @@ PHONE = {"width": 360, "height": 740}
 CHAPTER = "notebooks/02_softmax_regression"
 # Pictures in a closed menu or solution may wait.
 PICTURES = "[...document.images].filter((image) => image.checkVisibility())"
+DISTORTED = """[...document.images].filter((image) => {
+    const { width, height, naturalWidth, naturalHeight } = image;
+    return image.checkVisibility() && getComputedStyle(image).objectFit === "fill"
+        && Math.abs(width / height * naturalHeight / naturalWidth - 1) > 0.03;
+}).map((image) => image.alt)"""
 # Tables of which a column is hidden.
 CUT_OFF = """[...document.querySelectorAll(".bd-article table.table")]
     .filter((table) => table.scrollWidth > table.parentElement.clientWidth)
@@ -147,6 +152,7 @@ def test_a_page_is_light_whole_and_open_to_everyone(visit, site, name):
     visit.wait_for_function(REACHABLE)
     assert visit.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert visit.evaluate(CUT_OFF) == []
+    assert visit.evaluate(DISTORTED) == []
     # (Labs have a test of their own.)
     rest = {"exclude": [["[data-lab]"]]}
     assert not violations(visit, rest)

@@ -131,14 +131,14 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                     side: size[side] for side in ("width", "height") if side in size
                 }
                 if png := output.get("data", {}).get("image/png"):
-                    output.data["image/png"] = packed(png, size.get("width"))
+                    output.data["image/png"] = packed(png)
                 if "metadata" in output:
                     output.metadata = {"image/png": size} if size else {}
     return notebook
 
 
-def packed(png: str, width: int | None = None) -> str:
-    """Store a picture in few bytes; with a `width` to be shown in, which it then says.
+def packed(png: str) -> str:
+    """Store a picture in few bytes.
 
     256 colours are enough for all that is drawn: hardly one pixel in a hundred changes,
     at the edge of a line. A photo keeps its own.
@@ -152,10 +152,8 @@ def packed(png: str, width: int | None = None) -> str:
         if image.mode == "RGB" and image.getcolors(MOST_COLORS):
             image = image.quantize(256, dither=Image.Dither.NONE)
         # The strategy for text also suits thin lines; Pillow's, for photos, does not.
-        settings = {"compress_level": 9, "compress_type": zlib.Z_DEFAULT_STRATEGY}
-        if width:
-            settings["dpi"] = (96 * image.width / width,) * 2  # a page has 96
-        image.save(buffer, "PNG", **settings)
+        strategy = zlib.Z_DEFAULT_STRATEGY
+        image.save(buffer, "PNG", compress_level=9, compress_type=strategy)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

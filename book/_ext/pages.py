@@ -209,17 +209,19 @@ def lead_in(path, config):
 
 def size_pictures(page, folder):
     """Say how large pictures are, so that nothing moves, and load those below later."""
+    # What is stored for sharp screens has a style, with which it would not shrink.
+    for link in page.cssselect("a.image-reference"):
+        style = link[0].attrib.pop("style")
+        link[0].attrib.update(re.findall(r"(width|height): (\d+)px", style))
+        link.drop_tag()  # which led to the picture itself
     for i, image in enumerate(page.cssselect("img[src]")):
         source = image.get("src")
         if re.search(r"\b_images/.+\.png$", source) and not image.get("width"):
             with Image.open(folder / source) as picture:
-                # Twice the pixels are for sharp screens; see tools/execute.py.
-                density = round(picture.info.get("dpi", (96, 96))[0] / 96) or 1
-                for side, pixels in zip(("width", "height"), picture.size, strict=True):
-                    image.set(side, str(pixels // density))
+                image.set("width", str(picture.width))
+                image.set("height", str(picture.height))
         if i:
-            image.set("loading", "lazy")
-            image.set("decoding", "async")
+            image.attrib.update({"loading": "lazy", "decoding": "async"})
 
 
 def mend_for_everyone(page):
