@@ -304,7 +304,7 @@ DAMAGE = {
     "tolerance": ("  unit: pixels", "  tolerance: much", "6: “tolerance” must be"),
     "no cell": ("before: 9be79032", "before: 9be", "prediction 1: .* no cell “9be”"),
     "itself": ("before: 9be79032", "before: predict-1", "prediction 1: .* no cell"),
-    "no reason": ("  why: 98.1 %", "  # 98.1 %", "prediction 2: it lacks “why”"),
+    "no reason": ("  why: 1,896", "  # 1,896", "prediction 1: it lacks “why”"),
     "reasons": ("    - wrong: About 80 of 100.\n",
                 "    - wrong: About 80 of 100.\n      why: x\n",
                 "prediction 2: each option needs “right” or “wrong”: no more"),
@@ -312,7 +312,7 @@ DAMAGE = {
     "much": ("  options:\n    - wrong: About 80 of 100.\n"
              "    - right: About 98 of 100.\n    - wrong: About 91 of 100.\n",
              "  answer: much\n", "prediction 2: “answer” must be a number"),
-    "no number": ("why: 98.1 %", "answer: x\n  why: 98.1 %", "2: .* use for “options”"),
+    "no number": ("why: 1,896", "answer: x\n  why: 1,896", "1: .* use for “options”"),
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -101,6 +102,25 @@ def test_a_stored_picture_keeps_its_pixels_in_fewer_bytes(mode, opacity):
     again = Image.open(io.BytesIO(base64.b64decode(packed)))
     assert again.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
     assert len(packed) < len(png) and execute.packed(packed) == packed
+
+
+@pytest.mark.parametrize(("step", "mode"), [(8, "P"), (1, "RGB")])
+def test_a_stored_drawing_has_256_colours(store, step, mode):
+    """It looks the same, at the size it had; a photo, with very many, keeps them."""
+    across = Image.linear_gradient("L").point(lambda level: level // step * step)
+    picture = Image.merge("RGB", (across, across.rotate(90), across))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    png = base64.b64encode(buffer.getvalue()).decode()
+    path, size = store("figure"), {"width": 128, "height": 128}
+    notebook = nbformat.read(path, as_version=4)
+    about = {"data": {"image/png": png}, "metadata": {"image/png": size | {"alt": "A"}}}
+    notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", **about)]
+    [output] = execute.clean(notebook).cells[0].outputs
+    stored = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    assert stored.mode == mode and output.metadata == {"image/png": size}
+    assert np.abs(np.asarray(stored.convert("RGB"), int) - picture).max() < 4 * step
+    assert execute.packed(output.data["image/png"]) == output.data["image/png"]
 
 
 def test_the_stored_notebooks_are_small():

@@ -38,7 +38,7 @@ METADATA = {
         "pygments_lexer": "ipython3",
     },
 }
-MOST_COLORS = 4096  # of a drawing; only photos have more
+MOST_COLORS = 4096  # that are reduced
 TAGS = {
     *("remove-cell", "hide-input", "hide-cell"),
     *("nbval-ignore-output", "nbval-raises-exception"),
@@ -105,7 +105,7 @@ def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         extra_arguments=[
-            "--matplotlib=inline",
+            "--matplotlib=inline",  # from the first figure on
             "--InlineBackend.figure_formats={'retina'}",
         ],
     )
@@ -140,8 +140,8 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def packed(png: str) -> str:
     """Store a picture in few bytes.
 
-    256 colours are enough for all that is drawn: hardly one pixel in a hundred changes,
-    at the edge of a line. A photo keeps its own.
+    256 colours are enough for all that is drawn: a few pixels in a hundred change, and
+    these a little. What has very many keeps its own.
     """
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:

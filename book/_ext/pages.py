@@ -209,11 +209,11 @@ def lead_in(path, config):
 
 def size_pictures(page, folder):
     """Say how large pictures are, so that nothing moves, and load those below later."""
-    # What is stored for sharp screens has a style, with which it would not shrink.
-    for link in page.cssselect("a.image-reference"):
-        style = link[0].attrib.pop("style")
-        link[0].attrib.update(re.findall(r"(width|height): (\d+)px", style))
-        link.drop_tag()  # which led to the picture itself
+    # One stored for sharp screens has its size as a style, and would not shrink.
+    for image in page.cssselect("a[href*='_images/'] > img[style]"):
+        style = image.attrib.pop("style")
+        image.attrib.update(re.findall(r"(width|height): (\d+)px", style))
+        image.getparent().drop_tag()  # the link led to the picture itself
     for i, image in enumerate(page.cssselect("img[src]")):
         source = image.get("src")
         if re.search(r"\b_images/.+\.png$", source) and not image.get("width"):

@@ -166,8 +166,8 @@ lab.define("draw", ["pad", "pixels", "examples"], (
       try {
         if (asked) {
           // It knows framed pictures; levels that are given are MNIST's, or unframed.
-          if (!last.key && !last.opening) detect();
           const framedHere = !asked.levels || (last.own && framed.checked);
+          if (framedHere) detect();
           said = await (await reader)({ ...asked, detector: framedHere && detector });
         }
       } catch ({ message }) {
@@ -258,8 +258,8 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     else write();
     const sure = () => (read.probabilities ?? []).map((y) => Math.max(...y));
     const differ = () => new Set(read.probabilities?.map(argmax)).size > 1;
-    const own = () => detector !== undefined
-      && read.own && read.probabilities && !read.strange;
+    const own = () => read.own && read.probabilities
+      && read.strange !== undefined && !read.strange; // not before it is known
     return {
       ...state,
       goals: [

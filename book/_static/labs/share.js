@@ -163,7 +163,8 @@
     const now = () => address(location.href.split("#")[0], name,
       { controls: controls(root).map(said), own: own.get?.() });
     let known; // what the address says that the figure has, or had
-    /* Whoever comes back to this place in the history finds the figure as it was left. */
+    /* Whoever comes back to this place in the history finds the figure as it was left;
+       but a page that is loaded anew, at another time, no longer has it. */
     function keep(link) {
       history.replaceState(performance.timeOrigin, "", link);
       known = lab.linked(name);
@@ -197,9 +198,10 @@
       if (!packed) return;
       try {
         const state = await unpack(packed);
+        if (lab.linked(name) !== packed) return; // another came meanwhile
         answer(root, state.controls ?? []);
         if (state.own !== undefined) own.set?.(state.own);
-        if (lab.linked(name) === packed) keep(location.href);
+        keep(location.href);
       } catch { /* Whatever this is, it was not copied here. */ }
     }
     addEventListener("hashchange", () => kept() || take());
