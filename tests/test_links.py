@@ -62,6 +62,7 @@ def test_every_link_is_checked_and_a_dead_one_is_named(checkout, program, offlin
     assert asked <= set(status)
     assert not any(re.match(r"https://doi.org/(?!api/)", url) for url in status)
     # Nobody is at the book's first address, and this host answers programs with 403.
-    for host in "your-{2}account", "opensource.org":
-        ignored = {status[url] for url in status if re.search(host, url)}
-        assert ignored == {"ignored"}, host
+    for url in status:
+        if re.search("your-{2}account|opensource.org", url):
+            assert status[url] == "ignored"
+    assert any("opensource.org" in url for url in status)

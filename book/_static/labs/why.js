@@ -91,6 +91,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
     const linear = models.model(LINEAR).layers.at(-1), blank = toInput(BLANK);
     let levels = BLANK, found = {}; // the digit, and what the worker tells of it
     let patch = null, pixel = [14, 14], step = 18, whose = "first";
+    let moved = null; // the model on whose digit the patch was moved
     const pair = rivals(() => {
       drawShares();
       line.say(sums.textContent);
@@ -112,8 +113,9 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       `The digit and the patch, for ${name}: arrow keys move it`, PLACES,
       () => patch ?? [0, 0], (place) => {
         patch = place;
+        moved = m;
         drawCovers();
-        line.say(`Row ${place[0]}, column ${place[1]}: ${coverTexts[m].textContent}`);
+        sayCover();
       }));
     const pushes = names.map((name) => seen(`The digit after the step, for ${name}`));
     const shares = chooser("The share of each pixel: arrow keys choose one", 28,
@@ -151,6 +153,14 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         coverTexts[m].textContent = `Patch here: ${tell(here)}. ` + (list
           ? `Somewhere it makes it a ${list}.` : "It changes the answer nowhere.");
       });
+    }
+
+    /* What the patch does in its new place, as soon as that is known. */
+    function sayCover() {
+      if (moved === null || !found.covered) return;
+      const [row, column] = patch;
+      line.say(`Row ${row}, column ${column}: ${coverTexts[moved].textContent}`);
+      moved = null;
     }
 
     function drawPushes() {
@@ -202,6 +212,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         if (mine !== asked) return;
         Object.assign(found, told);
         draw();
+        if (task === "cover") sayCover();
         if (task === "read") {
           line.say(pad.pen + names.map((name, m) => `${name} reads `
             + tell(found.answers[m])).join(", "), 400);
