@@ -89,15 +89,20 @@ def test_execute_wants_full_mnist(store, monkeypatch):
     assert path.read_bytes() == before
 
 
+def as_drawn(picture):
+    """Give a picture as a notebook has it from Matplotlib, hardly compressed."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "RGB", "L"])
 @pytest.mark.parametrize("opacity", [255, 100])
 def test_a_stored_picture_keeps_its_pixels_in_fewer_bytes(mode, opacity):
     picture = Image.linear_gradient("L").convert("RGBA")
     picture.putalpha(opacity)
     picture = picture.convert(mode)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    png = base64.b64encode(buffer.getvalue()).decode()
+    png = as_drawn(picture)
     packed = execute.packed(png)
     again = Image.open(io.BytesIO(base64.b64decode(packed)))
     assert again.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
@@ -109,9 +114,7 @@ def test_a_stored_drawing_has_256_colours(store, step, mode):
     """It looks the same, at the size it had; a photo, with very many, keeps them."""
     across = Image.linear_gradient("L").point(lambda level: level // step * step)
     picture = Image.merge("RGB", (across, across.rotate(90), across))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    png = base64.b64encode(buffer.getvalue()).decode()
+    png = as_drawn(picture)
     path, size = store("figure"), {"width": 128, "height": 128}
     notebook = nbformat.read(path, as_version=4)
     about = {"data": {"image/png": png}, "metadata": {"image/png": size | {"alt": "A"}}}

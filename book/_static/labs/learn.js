@@ -129,10 +129,10 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
       ].forEach((text, k) => { numbers[k].textContent = text; });
       if (!told.diverged) { // or there is nothing but NaN to see
         pictures.draw(weights, named(), palette, told.layers[0].dead, moving);
-      }
-      if (hidden && !told.diverged) {
-        tiles.draw(told.answers);
-        own.draw(told.own);
+        if (hidden) {
+          tiles.draw(told.answers);
+          own.draw(told.own);
+        }
       }
       const fresh = shown !== last.steps || !steps;
       if (fresh && !(moving && parts.length)) {
@@ -194,12 +194,17 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
       pictures.figure.ariaBusy = String(waiting > 0 || motion.running);
     };
 
-    /* What is said and described only when training rests, not in each frame. */
-    async function rest(message = {}) {
-      turn += 1;
+    /* End what goes on, for the sake of what begins now, whose turn it is. */
+    function halt() {
       motion.stop();
       run.textContent = RUN;
       mark(1);
+      return ++turn;
+    }
+
+    /* What is said and described only when training rests, not in each frame. */
+    async function rest(message = {}) {
+      halt();
       await tell({ measure: true, ...message });
       mark(-1);
       if (motion.running) return; // goes on already
@@ -363,11 +368,8 @@ lab.define("learn", ["views", "own", "pixels"], (views, { ownDigits }, { isDigit
           : isDigit(entry?.levels) && Number.isInteger(entry.label)
             && entry.label >= 0 && entry.label <= 9));
         if (!good || !(given.length || told.steps || adopted.length)) return;
-        const mine = ++turn;
-        motion.stop();
-        run.textContent = RUN;
+        const mine = halt();
         shown = null;
-        mark(1);
         status.textContent = "Learning …";
         adopted.length = 0;
         await tell({ reset: network() });
