@@ -1,6 +1,7 @@
 """What every test, and every notebook that runs as a test, finds in its environment."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 # A proxy where nobody listens: every connection fails at once.
 NOBODY = "http://127.0.0.1:9"
 OFFLINE = {
-    **dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"], NOBODY),
-    "NO_PROXY": "localhost,127.0.0.1",
+    **dict.fromkeys(["http_proxy", "https_proxy", "all_proxy"], NOBODY),
+    "no_proxy": "localhost,127.0.0.1",
 }
+# Where a variable is set both ways, the small letters count.
+OFFLINE |= {name.upper(): value for name, value in OFFLINE.items()}
 
 
 def pytest_addoption(parser):
@@ -47,6 +50,7 @@ def pytest_configure(config):
         os.environ.pop("MNIST_LESSON_DATA", None)
         # An empty cache, on Linux, on a Mac (HOME) and on Windows …
         empty = tempfile.mkdtemp(prefix="no-cache-")
+        config.add_cleanup(lambda: shutil.rmtree(empty, ignore_errors=True))
         os.environ.update(XDG_CACHE_HOME=empty, HOME=empty)
         os.environ["WIN_PD_OVERRIDE_LOCAL_APPDATA"] = empty
         # … and no network.

@@ -97,6 +97,7 @@ def test_the_package_in_it_runs_a_chapter_where_there_is_no_network(
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=school / "notebooks",
         env={"PYTHONPATH": str(tmp_path / "installed"), "HOME": str(tmp_path),
+             "WIN_PD_OVERRIDE_LOCAL_APPDATA": str(tmp_path),
              "MPLBACKEND": "agg", "PATH": "", **offline},
         capture_output=True, encoding="utf-8",
     )  # fmt: skip

@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FAULTS = """
-import os, sys, time
+import multiprocessing, os, sys, time
 from tools import soak
+multiprocessing.set_start_method("fork")  # the faults come along
 def compute(*_):
     start = time.process_time()
     while time.process_time() < start + soak.SECONDS + 0.5:

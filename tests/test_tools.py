@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools import chapters, execute, results
+from tools import chapters, execute, files, results
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,6 +54,7 @@ def test_execute_names_the_cells_of_other_programs(store, full_mnist):
     del notebook.cells[0]["id"]
     nbformat.write(notebook, path)
     assert "id" not in nbformat.read(path, as_version=4).cells[0]
+    assert files.read_notebook(path).cells[0].id  # for whatever else reads it
     execute.main(["--clean", str(path)])
     assert nbformat.read(path, as_version=4).cells[0].id
 
@@ -71,12 +72,16 @@ def test_the_contents_may_have_sections_and_addresses(tmp_path):
     assert chapters.notebooks(tmp_path) == [tmp_path / "notebooks" / "01_own.ipynb"]
 
 
-def test_execute_leaves_a_failing_notebook_alone(store, full_mnist):
-    path = store("print('before')", "1 / 0")
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("1 / 0", "ZeroDivisionError"), ("import os; os._exit(1)", "Kernel died")],
+)
+def test_execute_leaves_a_failing_notebook_alone(store, full_mnist, fault, said):
+    path = store("print('before')", fault)
     before = path.read_bytes()
     with pytest.raises(SystemExit) as caught:
         execute.main([str(path)])
-    assert re.search("(?s)is left as it was:.*ZeroDivisionError", str(caught.value))
+    assert re.search(f"(?s)is left as it was:.*{said}", str(caught.value))
     assert path.read_bytes() == before and [*path.parent.iterdir()] == [path]
 
 

@@ -91,12 +91,12 @@ def copy(path: Path, target: Path) -> None:
 def pack(bundle: Path, folder: Path) -> None:
     """Write the zip file: all of it, or nothing."""
     with atomic_write(bundle) as temporary, ZipFile(temporary, "w") as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                name = Path(bundle.stem, path.relative_to(folder)).as_posix()
-                entry = ZipInfo(name, DATE)
-                entry.external_attr = 0o644 << 16  # everybody may read it
-                archive.writestr(entry, path.read_bytes(), ZIP_DEFLATED, 9)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        names = {Path(bundle.stem, p.relative_to(folder)).as_posix(): p for p in files}
+        for name, path in sorted(names.items()):  # by letters, as Windows sorts no path
+            entry = ZipInfo(name, DATE)
+            entry.external_attr = 0o644 << 16  # everybody may read it
+            archive.writestr(entry, path.read_bytes(), ZIP_DEFLATED, 9)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import nbformat
 import yaml
 
-from mnist_lesson.system import atomic_write
+sys.path.append(str(Path(__file__).parents[1]))
+from tools import questions
+from tools.files import read_notebook, store
 
 ROOT = Path(__file__).parents[1]
 COLAB = "https://colab.research.google.com"
@@ -61,7 +62,7 @@ def chapters(root: Path = ROOT) -> Iterator[Chapter]:
     """Read the chapters of a copy of the book, in order."""
     for path in notebooks(root):
         file = path.relative_to(root).as_posix()
-        first = nbformat.read(path, as_version=4).cells[0].source
+        first = read_notebook(path).cells[0].source
         title = re.match(r"# (.+)", first)
         line = re.search(r"<!-- in the list of chapters: (.+) -->", first)
         if not (title and line):
@@ -106,13 +107,9 @@ def fill(root: Path = ROOT) -> None:
             lambda marks, write=write: f"{marks[1]}{write(root)}\n{marks[2]}",
             page.read_text("utf-8"),
         )
-        with atomic_write(page) as temporary:
-            temporary.write_text(text, "utf-8")
+        store(page, text)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))  # Python has looked beside this script alone
-    from tools import questions
-
     fill()
     questions.fill(ROOT)

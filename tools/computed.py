@@ -21,7 +21,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 OPERATORS: dict[type, Callable[..., Any]] = {
     **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul},
     **{ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv},
-    **{ast.Mod: operator.mod, ast.Pow: operator.pow, ast.USub: operator.neg},
+    **{ast.Mod: operator.mod, ast.Pow: operator.pow},
     **{ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt},
     **{ast.LtE: operator.le, ast.Eq: operator.eq, ast.NotEq: operator.ne},
 }
@@ -64,7 +64,10 @@ def evaluate(expression: str, numbers: dict[str, float]) -> float:
         )
 
     try:
-        return value(ast.parse(expression, mode="eval").body)
+        found = value(ast.parse(expression, mode="eval").body)
+        if isinstance(found, complex):
+            raise ValueError("a root of a negative number")
+        return found
     except SyntaxError as error:
         raise Fault(f"“{expression}” is no expression; write it as Python") from error
     except (ArithmeticError, TypeError, ValueError) as error:
@@ -86,8 +89,14 @@ def filled(text: str, numbers: dict[str, float]) -> str:
 
     def number(brace: re.Match[str]) -> str:
         expression, _, form = brace[1].partition(":")
-        found = evaluate(expression, numbers)
-        return f"{found:{form}}".replace("-", "−") if form else shown(found)
+        found = evaluate(expression.strip(), numbers)
+        try:
+            return f"{found:{form}}".replace("-", "−") if form else shown(found)
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise Fault(
+                f"“{brace[0]}” cannot be written ({error}); see the top of "
+                "01_digits.yml"
+            ) from error
 
     return re.sub(r"\{([^{}]*)\}", number, text)
 

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, DeadKernelError
 from PIL import Image
 
+sys.path.append(str(Path(__file__).parents[1]))
 from mnist_lesson import DataError, load_mnist
-from mnist_lesson.system import atomic_write
+from tools.files import read_notebook, store
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 METADATA = {
@@ -56,9 +57,7 @@ def main(arguments: list[str]) -> None:
         want_full_mnist()
     for path in paths:
         try:
-            notebook = nbformat.read(path, as_version=4)
-            if not all("id" in cell for cell in notebook.cells):  # as in Colab's
-                notebook = nbformat.v4.upgrade(notebook)
+            notebook = read_notebook(path)
         except (OSError, ValueError, nbformat.ValidationError) as error:
             reason = str(error).splitlines()[0]
             raise SystemExit(
@@ -69,8 +68,7 @@ def main(arguments: list[str]) -> None:
             execute(notebook, path)
         clean(notebook)
         nbformat.validate(notebook)
-        with atomic_write(path) as temporary:
-            nbformat.write(notebook, temporary)
+        store(path, notebook)
 
 
 def chapter(name: str) -> Path:
@@ -111,7 +109,7 @@ def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
     )
     try:
         client.execute()
-    except CellExecutionError as error:
+    except (CellControlSignal, DeadKernelError) as error:  # it fails, or takes too long
         message = f"{path.name} fails and is left as it was:\n{error}"
         raise SystemExit(message) from error
 

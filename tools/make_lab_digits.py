@@ -13,12 +13,15 @@ And write means.js, in which three of them are as small as the labs on windows n
 import base64
 import json
 import re
+import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[1]))
 from mnist_lesson import load_mnist
+from tools.files import store
 
 FILE = Path(__file__).parents[1] / "book" / "_static" / "labs" / "digits.js"
 MEANS = FILE.with_name("means.js")
@@ -53,10 +56,10 @@ def main() -> None:
     quads <<= np.arange(0, 8, 2, dtype=np.uint8)[:, None]
     packed = base64.b64encode(zlib.compress(quads.sum(1, dtype=np.uint8), 9)).decode()
     script = re.sub(r'\n}, "[\w+/=]*"', f'\n}}, "{packed}"', script)
-    FILE.write_text(script, "utf-8")
+    store(FILE, script)
     means = {label: small(sample.train.images[label]) for label in (4, 5, 7)}
     text = json.dumps(means).replace('], "', '],\n"')
-    MEANS.write_text(f'/* {ABOUT_MEANS} */\nlab.define("means", {text});\n', "utf-8")
+    store(MEANS, f'/* {ABOUT_MEANS} */\nlab.define("means", {text});\n')
     print(f"{FILE}: {FILE.stat().st_size / 1000:.0f} kB")
 
 

@@ -23,6 +23,7 @@ from torch import nn
 from mnist_lesson import Digits, Trainer, load_mnist
 from mnist_lesson.outliers import load_detector
 from tools import results
+from tools.files import store
 
 LABS = Path(__file__).parents[1] / "book" / "_static" / "labs"
 WEIGHTS, EXAMPLES = LABS / "weights.js", LABS / "examples.js"
@@ -159,7 +160,7 @@ def when_written() -> np.ndarray:
 def write(path: Path, about: str, content: dict) -> None:
     """Write a script that defines what its name says; a line for a layer or a digit."""
     text = json.dumps(content).replace(" {", "\n{")
-    path.write_text(f'/* {about} */\nlab.define("{path.stem}", {text});\n', "utf-8")
+    store(path, f'/* {about} */\nlab.define("{path.stem}", {text});\n')
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from mnist_lesson import Digits, RandomDistortion, load_mnist, to_input
 from mnist_lesson.handwriting import BOX, CENTRE, FINE, FRAME, THICK, THIN
 from mnist_lesson.outliers import FILE, make_detector, outlier_scores
+from mnist_lesson.system import atomic_write
 
 REFUSED = 1 / 200  # of the validation digits
 OUTLIERS, EPOCHS, BATCH = 60_000, 5, 256
@@ -204,7 +205,8 @@ def store(detector: nn.Sequential, validation: Digits) -> None:
     weights = {
         k: v.numpy().astype(np.float16) for k, v in detector.state_dict().items()
     }
-    np.savez(FILE, **weights)
+    with atomic_write(FILE) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **weights)  # given a name, it would add .npz to it
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ reader may predict of it. This the page finds in its own text.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Any, NamedTuple
 import nbformat
 import yaml
 
-from mnist_lesson.system import atomic_write
 from tools.computed import Fault, Variant, shown, variants
+from tools.files import read_notebook, store
 
 CELL = "check-yourself"  # the notebook's cell, by its id
 READING = "## Further reading"  # they stand before it
@@ -97,7 +98,8 @@ def need(entry: Any, kind: str) -> None:
     if wrong := (KEYS[kind] - OPTIONAL - keys) | (keys - KEYS[kind]):
         verb = "lacks" if wrong - keys else "has no use for"
         raise Fault(
-            f"it {verb} “{min(wrong - keys or wrong)}”; see the top of 01_digits.yml"
+            f"it {verb} “{min(wrong - keys or wrong, key=str)}”; see the top of "
+            "01_digits.yml"
         )
 
 
@@ -120,9 +122,10 @@ def prediction(entry: dict[str, Any]) -> Prediction:
     need(entry, "number to predict" if "answer" in entry else "prediction")
     texts = text(entry, "before"), text(entry, "question")
     if "answer" in entry:
-        if not isinstance(entry["answer"], int | float) or entry["answer"] < 0:
+        given = entry["answer"]
+        if not isinstance(given, int | float) or not 0 <= given < math.inf:
             raise Fault("“answer” must be a number that is not negative")
-        answer = f"{shown(entry['answer'])} {entry.get('unit', '')}".strip()
+        answer = f"{shown(given)} {entry.get('unit', '')}".strip()
         return Prediction(*texts, [], answer, text(entry, "why"))
     offered, right = options(entry["options"], reasons=False)
     said = [option for option, _ in offered]
@@ -258,7 +261,7 @@ def key(root: Path, found: dict[str, list[Question]]) -> Iterator[str]:
     yield "|chapter|" + "|".join(map(str, range(1, QUESTIONS + 1))) + "|"
     yield "|---" * (QUESTIONS + 1) + "|"
     for name, questions in found.items():
-        notebook = nbformat.read(root / "notebooks" / f"{name}.ipynb", as_version=4)
+        notebook = read_notebook(root / "notebooks" / f"{name}.ipynb")
         title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
         answers = "|".join(q.answer for q in questions)
         yield f"|[{title}](../notebooks/{name}.ipynb#{CELL})|{answers}|"
@@ -274,7 +277,7 @@ def look_up(
             f"book/questions/{name}.yml: there is no notebooks/{name}.ipynb; give the "
             "file a chapter's name"
         )
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read_notebook(path).cells
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     for number, q in enumerate(questions, 1):
         if not re.search(rf"^##? {re.escape(q.section)}$", text, re.M):
@@ -309,15 +312,13 @@ def fill(root: Path) -> None:
         if path.stem not in found:
             path.unlink()
     for name, questions in found.items():
-        with atomic_write(scripts / f"{name}.js") as temporary:
-            temporary.write_text(script(name, questions), "utf-8")
+        store(scripts / f"{name}.js", script(name, questions))
     for path in sorted(root.glob("notebooks/*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read_notebook(path)
         asked, early = both.get(path.stem, ([], []))
         put(notebook, markdown(path.stem, asked) if asked else None)
         put_predictions(notebook, path.stem, early)
-        with atomic_write(path) as temporary:
-            nbformat.write(notebook, temporary)
+        store(path, notebook)
     page = root / "book" / "teachers.md"
     table = "\n".join(key(root, found))
     text, marked = re.subn(
@@ -330,5 +331,4 @@ def fill(root: Path) -> None:
             "book/teachers.md: the marks of the key are gone; put back a line "
             "“<!-- key; … -->” and one “<!-- end of key -->”"
         )
-    with atomic_write(page) as temporary:
-        temporary.write_text(text, "utf-8")
+    store(page, text)

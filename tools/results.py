@@ -20,14 +20,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import torch
 from torch import nn
 
 sys.path.append(str(Path(__file__).parents[1]))
 from mnist_lesson import Digits, Trainer, load_mnist
-from mnist_lesson.system import atomic_write
 from tools.experiments import (
     COARSE,
     EXPERIMENTS,
@@ -41,6 +39,7 @@ from tools.experiments import (
     Experiment,
     Together,
 )
+from tools.files import read_notebook, store
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "results.json"
@@ -195,20 +194,18 @@ def time_epochs(digits: Digits) -> dict:
 def save(results: dict) -> None:
     """Write what is known so far."""
     RESULTS.parent.mkdir(exist_ok=True)
-    with atomic_write(RESULTS) as temporary:
-        temporary.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    store(RESULTS, json.dumps(results, indent=2) + "\n")
 
 
 def fill(page: Path, results: dict) -> None:
     """Write the tables of a page or a chapter anew."""
-    with atomic_write(page) as temporary:
-        if page.suffix == ".md":
-            temporary.write_text(filled(page.read_text("utf-8"), results), "utf-8")
-        else:
-            notebook = nbformat.read(page, as_version=4)
-            for cell in notebook.cells:
-                cell.source = filled(cell.source, results)
-            nbformat.write(notebook, temporary)
+    if page.suffix == ".md":
+        store(page, filled(page.read_text("utf-8"), results))
+    else:
+        notebook = read_notebook(page)
+        for cell in notebook.cells:
+            cell.source = filled(cell.source, results)
+        store(page, notebook)
 
 
 def filled(text: str, results: dict) -> str:

@@ -210,8 +210,9 @@ def try_download(folder: Path, rng: random.Random) -> str:
     def there() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in folder.rglob("*-ubyte")}
 
-    environment = dict.fromkeys(["XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"], str(folder))
-    environment |= {"MNIST_LESSON_DATA": "", "NO_PROXY": "127.0.0.1"}
+    homes = "XDG_CACHE_HOME", "HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA"
+    environment = dict.fromkeys(homes, str(folder)) | {"MNIST_LESSON_DATA": ""}
+    environment |= dict.fromkeys(["NO_PROXY", "no_proxy"], "127.0.0.1")
     with served(SAMPLE) as mirror:
         process = start(f"fetch({mirror!r})", **environment)
         while process.poll() is None and not [*folder.rglob("mnist_lesson")]:

@@ -10,6 +10,7 @@ from functools import cache
 from graphlib import TopologicalSorter
 from hashlib import sha256
 from itertools import pairwise
+from pathlib import Path
 
 import tinycss2
 from tinycss2.ast import AtRule, QualifiedRule
@@ -39,7 +40,8 @@ def join(static, names):
     """
 
     def move(address):
-        return f"url({os.path.relpath(sheet.parent / address[2], static)})"
+        moved = os.path.relpath(sheet.parent / address[2], static)
+        return f"url({Path(moved).as_posix()})"
 
     whole, labs = "", static / "labs"
     others = map(static.parent.joinpath, names)
