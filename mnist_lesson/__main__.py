@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from .checkpoints import restore, saved_epochs
+from .checkpoints import OtherModel, restore, saved_epochs
 from .data import Mnist, load_mnist
 from .events import EndEpoch, EndIteration
 from .inference import recognize
@@ -267,13 +267,13 @@ def trained(args: argparse.Namespace) -> tuple[Trainer, Path]:
     epoch = max(epochs) if args.epoch is None else args.epoch
     for make in MODELS.values():
         model = make()
-        try:
-            restore(folder, epoch, model)
-        except ValueError as error:
-            last = error
-            continue
-        return Trainer(model, device=args.device), epochs[epoch]
-    raise last
+        with suppress(OtherModel):
+            restore(folder, epoch, model, layers=True)
+            return Trainer(model, device=args.device), epochs[epoch]
+    raise ValueError(
+        f"{epochs[epoch]}: this checkpoint is of none of the models that this command "
+        f"trains ({', '.join(MODELS)}); restore it in Python, into its own model"
+    )
 
 
 def answer(args: argparse.Namespace, report: dict[str, Any], line: str) -> None:

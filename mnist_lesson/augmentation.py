@@ -49,7 +49,7 @@ class RandomDistortion(nn.Module):
 
         pixel = 2 / x.shape[-1]  # affine_grid counts from -1 to 1 across the image
         largest = x.new_tensor([self.bend, self.bend, pixel * self.shift])
-        matrices = torch.eye(2, 3).to(x) + largest * noise(2, 3)
+        matrices = x.new_zeros(2, 3).fill_diagonal_(1) + largest * noise(2, 3)
         places = nn.functional.affine_grid(matrices, list(x.shape), align_corners=False)
         moves = nn.functional.interpolate(
             pixel * self.wobble * noise(2, 5, 5),

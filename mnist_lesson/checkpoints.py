@@ -17,7 +17,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -45,16 +44,12 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         self.model = uncompiled(self.model)
-        # NumPy's numbers could be saved, but not read again.
-        self.settings = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in self.settings.items()
-        }
+        self.layers = _layers(self.model)  # a repr may show what is learned
 
     def start(self, resume: bool, ranks: Ranks) -> History:
         """Begin a run in the folder, or go on after the last epoch of the one there.
 
-        Of several ranks, the first alone reads the folder, and writes there.
+        Of several ranks, the first alone reads its epochs, and writes there.
         """
         saved = ranks.first(lambda: self._find(resume))
         if saved is None:
@@ -131,7 +126,7 @@ class Checkpoints:
             "run": self.run,
             "settings": {
                 **self.settings,
-                "layers": _layers(self.model),
+                "layers": self.layers,
                 "learned": self._learned(),
             },
             "history": [asdict(event) for event in history],
@@ -152,8 +147,17 @@ def saved_epochs(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def restore(folder: Path, epoch: int, model: nn.Module) -> None:
-    """Give a model back the weights of an epoch; see `Trainer.restore`."""
+class OtherModel(ValueError):
+    """A checkpoint is of another model."""
+
+
+def restore(
+    folder: Path, epoch: int, model: nn.Module, *, layers: bool = False
+) -> None:
+    """Give a model back the weights of an epoch; see `Trainer.restore`.
+
+    With `layers`, those without weights must be the same, too.
+    """
     path, epochs = folder / f"epoch_{epoch}.pt", saved_epochs(folder)
     if epoch not in epochs:
         raise FileNotFoundError(
@@ -167,7 +171,7 @@ def restore(folder: Path, epoch: int, model: nn.Module) -> None:
             "begun in this folder since"
         )
     model = uncompiled(model)
-    _compare(model, saved, path, layers=False)
+    _compare(model, saved, path, layers=layers)
     model.load_state_dict(saved["model"])
     torch.clear_autocast_cache()  # of the weights before, if the caller is in autocast
 
@@ -220,7 +224,7 @@ def _compare(model: nn.Module, saved: Any, path: Path, *, layers: bool) -> None:
         ours, its = ours | _layers(model), its | saved["layers"]
     for name in ours | its:
         if ours.get(name) != its.get(name):
-            raise ValueError(
+            raise OtherModel(
                 f"{path}: expected the weights of a {type(model).__name__}, but this "
                 f"checkpoint is of another model: {name} is "
                 f"{its.get(name, 'missing')} there, and here "

@@ -199,7 +199,7 @@ def sigmoid_gradient(a: Tensor) -> Table:
     }
 
 
-@exercise([(28, 5, 1, 0), (5, 3, 2, 1), (12, 5, 1, 2), (7, 2, 2, 0)])
+@exercise([(28, 5, 1, 0), (5, 3, 2, 1), (12, 5, 1, 2), (7, 2, 2, 0), (6, 3, 2, 0)])
 def output_size(W: int, F: int, S: int, P: int) -> Table:
     """Check the number of windows of a convolution, from W, F, S and P."""
     room = W - F + 2 * P
@@ -209,6 +209,7 @@ def output_size(W: int, F: int, S: int, P: int) -> Table:
         "padding is added on both sides, so 2P": (W - F + P) // S + 1,
         "padding makes the input larger; add 2P to W": (W - F) // S + 1,
         "round down; a window that does not fit is left out": room / S + 1,
+        "round down, not to the nearest": round(room / S) + 1,
         "divide by the stride; the window moves S pixels at a time": room + 1,
     }
 
@@ -223,7 +224,7 @@ def _convolve(image: Tensor, kernel: Tensor) -> Tensor:
 
 
 _IMAGE = torch.arange(48, device="cpu").reshape(6, 8).mul(5).remainder(11).float() - 3
-_KERNEL = _floats([[1, 2, 0], [-1, 0, 3], [0, -2, 4]])
+_KERNEL = _floats([[1, 2, 0], [-1, 0, 3], [0, -2, 4]]) / 4
 
 
 @exercise(
@@ -271,11 +272,19 @@ def convolve(x: Tensor, w: Tensor) -> Table:
     }
 
 
-_MAP = _floats([[1, 7, 2, 3], [4, 6, 5, 8], [-3, -1, 1, 0], [-4, -2, 2, 4]])
+_MAP = _floats([[1, 7, 2, 3], [4, 6, 5, 8], [-3, -1, 1, 0], [-4, -2, 2, 4]]) / 4
 _MAPS = torch.stack([_MAP, -_MAP, _MAP.T, _MAP.flip(0), 2 * _MAP, _MAP - 5])
 
 
-@exercise([(_MAP,), (_MAPS.reshape(2, 3, 4, 4),)])
+@exercise(
+    [(_MAP,), (_MAPS.reshape(2, 3, 4, 4),)],
+    extremes={
+        "right when the maps are square, but not when they are wide; there are H/2 "
+        "rows and W/2 columns": (
+            torch.cat([_MAPS, _MAPS[..., :2]], dim=-1).reshape(2, 3, 4, 6),
+        )
+    },
+)
 def max_pool(x: Tensor) -> Table:
     """Check a 2x2 max pooling of stride 2: (H, W) or (N, C, H, W), sides halved."""
     windows, overlap = _windows(x, 2, stride=2), _windows(x, 2).amax((-2, -1))
@@ -350,7 +359,11 @@ def momentum_step(p: Tensor, g: Tensor, v: Tensor, eta: float, mu: float) -> Tab
 
 
 @exercise(
-    [(_whole([0, 3, 3, 3, 4, 4, 9, 9, 9, 9]), _whole([0, 3, 8, 8, 4, 9, 9, 9, 4, 9]))]
+    [(_whole([0, 3, 3, 3, 4, 4, 9, 9, 9, 9]), _whole([0, 3, 8, 8, 4, 9, 9, 9, 4, 9]))],
+    extremes={
+        "right when there are nines among the labels and the answers, but not without; "
+        "it is 10 x 10 in any case": (_whole([0, 3, 3]), _whole([0, 3, 8]))
+    },
 )
 def confusion_matrix(labels: Tensor, answers: Tensor) -> Table:
     """Check a confusion matrix: labels and answers, int64 (N,), to counts (10, 10)."""

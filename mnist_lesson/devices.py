@@ -73,7 +73,7 @@ def find_device(name: torch.device | str, source: str) -> torch.device:
         if device.index is None and device.type in BACKENDS and launched():
             device = torch.device(device.type, int(os.environ["LOCAL_RANK"]))
         _try_sum(device)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
         raise ValueError(
             f"{source} names {name!r}, which PyTorch cannot use on this machine "
             f'({_first_line(error)}); try "cpu"'
@@ -120,9 +120,13 @@ def input_format(model: nn.Module) -> dict[str, Any]:
 
 
 def fusible(parameters: list[nn.Parameter]) -> bool:
-    """Tell whether the fused kernel may be used: it reads memory from end to end."""
+    """Tell whether the fused kernel may be used: it reads memory from end to end.
+
+    (On a CPU, PyTorch 2.13's leaves most 16-bit numbers as they are:
+    https://github.com/pytorch/pytorch/issues/191763.)
+    """
     return all(
-        p.is_floating_point()
+        p.dtype in (torch.float32, torch.float64)
         and (p.is_contiguous() or p.is_contiguous(memory_format=torch.channels_last))
         for p in parameters
     )

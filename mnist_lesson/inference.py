@@ -4,8 +4,10 @@ Pixels are scaled on the model's own device, batch by batch; what comes out is f
 whatever the model computes with.
 """
 
+import math
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 ALONE = Ranks()
 # One at a time: whoever finishes would put back the mode that another is computing in.
-_ANSWERING = threading.RLock()
+# A step of training takes it, too, for its forward pass.
+ANSWERING = threading.RLock()
 # Digits at a time; the result is the same, but for rounding. LeNet's first maps of more
 # would be blocks too large to be kept (system.LARGEST_BLOCK), and take longer.
 EVALUATION_BATCH = 500
@@ -114,7 +117,7 @@ def compute_logits(model: nn.Module, images: np.ndarray | torch.Tensor) -> torch
     """Compute logits in evaluation mode, and leave every layer's mode as it was."""
     images, wanted = grey_levels(images), input_format(model)
     device = wanted["device"]
-    with _ANSWERING:
+    with ANSWERING:
         modes = [(m, m.training) for m in model.modules()]
         model.eval()
         try:
@@ -130,17 +133,24 @@ def compute_logits(model: nn.Module, images: np.ndarray | torch.Tensor) -> torch
                 module.training = training
 
 
-def checked(logits: torch.Tensor, images: int) -> torch.Tensor:
-    """Give logits as float32, or say that they are none."""
+def checked(logits: torch.Tensor, images: int, *, learns: bool = False) -> torch.Tensor:
+    """Give logits as float32, or say that they are none, or nothing to learn from."""
     if isinstance(logits, torch.Tensor):
         if logits.shape == (images, 10):
+            if learns and not logits.requires_grad:
+                raise ValueError(
+                    "the logits don't depend on anything that the model can learn: "
+                    "look for no_grad, detach, numpy or torch.tensor in its forward, "
+                    "or for frozen layers"
+                )
             return logits.float()
         found = str(tuple(logits.shape))
     else:
         found = f"a {type(logits).__name__}"
+    count = "1 image" if images == 1 else f"{images} images"
     raise ValueError(
-        f"the model must return logits of shape {(images, 10)} for {images} images, "
-        f"but it returned {found}"
+        f"the model must return logits of shape {(images, 10)} for {count}, but it "
+        f"returned {found}"
     )
 
 
@@ -148,6 +158,23 @@ def judge(logits: torch.Tensor, labels: torch.Tensor) -> Evaluation:
     """Compare logits (N, 10) with labels (N,)."""
     cost = F.cross_entropy(logits, labels)
     return Evaluation(float(cost), accuracy(logits, labels))
+
+
+def diverged(
+    model: nn.Module, epoch: int, trained: Evaluation, batches: Iterable[Any]
+) -> str:
+    """Say where in an epoch a training run diverged; if it didn't, nothing.
+
+    Each of the batches has indices, labels and logits.
+    """
+    learned = (p for p in model.parameters() if p.requires_grad)  # not masks
+    if not math.isfinite(trained.cost):
+        costs = [F.cross_entropy(logits, labels) for _, labels, logits in batches]
+        batch = int(torch.stack(costs).isfinite().int().argmin())
+        return f"the cost is no longer finite in epoch {epoch}, batch {batch}"
+    if not all(p.isfinite().all() for p in learned):
+        return f"the weights are no longer finite at the end of epoch {epoch}"
+    return ""
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:

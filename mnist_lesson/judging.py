@@ -50,7 +50,8 @@ class Exercise:
     cases
         Arguments to try; enough of them to tell all mistakes apart.
     extremes
-        Maps a hint to arguments that only a numerically stable function gets right.
+        Maps a hint to arguments that not every function that passes the cases gets
+        right.
     errors
         Maps a word in an error's message to its cause.
     parts

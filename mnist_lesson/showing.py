@@ -70,9 +70,13 @@ def show_table(heading: Iterable[object], *rows: Iterable[object]) -> Table:
     Raises
     ------
     ValueError
-        If a row is longer or shorter than the heading, or the heading is empty.
+        If a row is longer or shorter than the heading, or the heading is empty; or if
+        all rows were given as one.
     """
     top, *lines = [tuple(map(str, row)) for row in (heading, *rows)]
+    whole = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else []
+    if whole and all(isinstance(r, list | tuple) and len(r) == len(top) for r in whole):
+        raise ValueError("the only row holds rows: put a star before them, *rows")
     for number, line in enumerate(lines, 1):
         if len(line) != len(top):
             raise ValueError(
@@ -103,7 +107,8 @@ def spread(values: Iterable[float]) -> str:
     ValueError
         If there are fewer than two numbers, or these aren't numbers.
     """
-    numbers = to_array(values if hasattr(values, "shape") else list(values))
+    given = hasattr(values, "shape") or not isinstance(values, Iterable)
+    numbers = to_array(values if given else list(values))
     if numbers.ndim != 1 or len(numbers) < 2 or numbers.dtype.kind not in "biuf":
         raise ValueError(
             f"values must be the numbers of at least two runs, not {short(values)}"

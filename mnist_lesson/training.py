@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import devices, events, inference
-from .checkpoints import Checkpoints, fingerprint, restore
+from .checkpoints import Checkpoints, fingerprint, restore, saved_epochs
 from .data import Digits, to_input
 from .devices import autocast, find_device, input_format, pick_device, random_numbers
 from .events import EndEpoch, EndIteration, Evaluation, Handler, History
@@ -78,25 +78,10 @@ class Trainer:
         device: torch.device | str | None = None,
     ) -> None:
         inference.want_module("Trainer", model)
-        self.learning_rate = real_number("learning_rate", learning_rate)
-        self.momentum = real_number("momentum", momentum)
-        self.weight_decay = real_number("weight_decay", weight_decay)
-        self.schedule = str(schedule)  # not NumPy's, which no checkpoint may hold
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(
-                f"learning_rate must be above 0 and finite, not {learning_rate}"
-            )
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be from 0 to below 1, not {momentum}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(
-                f"weight_decay must be 0 or more, and finite, not {weight_decay}"
-            )
-        if self.schedule not in ("one-cycle", "constant"):
-            raise ValueError(
-                f'schedule must be "one-cycle" or "constant", not {schedule!r}'
-            )
+        self.learning_rate, self.momentum = learning_rate, momentum
+        self.weight_decay, self.schedule = weight_decay, schedule
         self.device = pick_device() if device is None else find_device(device, "device")
+        self._settings()
         self.model = model.to(self.device)
 
     def rate(self, step: int, steps: int) -> float:
@@ -134,6 +119,10 @@ class Trainer:
         seed: int = 0,
     ) -> History:
         """Train for some epochs; every digit is met once in each, in a new order.
+
+        What is learned is settled at the start: after unfreezing, call `fit` again. The
+        model is left in training mode. `evaluate` and `predict` see to that themselves;
+        before you call the model directly, call its `eval()`.
 
         Parameters
         ----------
@@ -190,24 +179,24 @@ class Trainer:
             raise ValueError("there are no training digits")
         if validation is not None:
             inference.want_digits("fit", validation)
-        if resume and checkpoint_dir is None:
+        if resume and not checkpoint_dir:
             raise ValueError("to resume, name the checkpoint_dir to resume from")
         handlers = events.listeners(event_handler)
-
+        settings = self._settings()
         keep_freed_memory()
         self.model.to(self.device)  # the caller may have moved it
-        if any(map(nn.parameter.is_lazy, self.model.parameters())):
-            self.predict(train.images[0])  # lazy layers take their sizes from it
+        folder = home_path(checkpoint_dir).absolute() if checkpoint_dir else None
+        replaced = folder and not resume and saved_epochs(folder)
+        if replaced or any(map(nn.parameter.is_lazy, self.model.parameters())):
+            # A model that cannot compute costs no checkpoint; lazy layers get sizes.
+            self.predict(train.images[:2])
         optimizer, history, ranks = self._optimizer(), History(), join(self.device)
-        if checkpoint_dir is not None or ranks.count > 1:
-            names = "learning_rate", "momentum", "weight_decay", "schedule"
-            settings = {name: getattr(self, name) for name in names}
+        if folder or ranks.count > 1:
             settings |= {"epochs": epochs, "batch_size": batch_size, "seed": seed}
             settings["training digits"] = fingerprint(train)
             settings["validation digits"] = fingerprint(validation)
-            ranks.agree(settings | {"a checkpoint_dir": checkpoint_dir is not None})
-        if checkpoint_dir is not None:
-            folder = home_path(checkpoint_dir)
+            ranks.agree(settings | {"a checkpoint_dir": folder is not None})
+        if folder:
             run = Checkpoints(folder, self.model, optimizer, settings)
             history = run.start(resume, ranks)
         ranks.share(self.model)
@@ -238,17 +227,18 @@ class Trainer:
                     all_logits = images.new_zeros((len(train), 10), dtype=torch.float32)
                     pieces = (x.split(batch_size) for x in (order, targets, all_logits))
                     batches = [*zip(*pieces, strict=True)]
-                    self.model.train()
-                    for layer, training in frozen:
-                        layer.training = training
+                    with inference.ANSWERING:
+                        self.model.train()
+                        for layer, training in frozen:
+                            layer.training = training
                     for batch, whole in enumerate(batches):
                         indices, target, seen = ranks.part(whole)
                         group["lr"] = float(self.rate(step, steps))
                         # 20 times as fast as images[indices] on a CPU:
                         inputs = to_input(images.index_select(0, indices))
-                        with mixed:
+                        with inference.ANSWERING, mixed:
                             logits = self.model(inputs.to(**input_kwargs))
-                        logits = inference.checked(logits, len(indices))
+                        logits = inference.checked(logits, len(indices), learns=True)
                         cost = F.cross_entropy(logits, target)
                         for parameter in learned:
                             parameter.grad = None  # zero_grad() would take 20 µs more
@@ -270,13 +260,18 @@ class Trainer:
                         step += 1
 
                 trained = inference.judge(all_logits, targets)
-                self._check_finite(epoch, trained.cost, batches)
+                if found := inference.diverged(self.model, epoch, trained, batches):
+                    raise FloatingPointError(
+                        f"{found}: try a smaller learning_rate than "
+                        f"{self.learning_rate:g}, or look for NaN or huge values in "
+                        "the model's weights"
+                    )
                 ranks.share(self.model)
                 validated = None
                 if validation:
                     validated = inference.evaluate(self.model, validation, ranks)
                 history.append(EndEpoch(epoch, step, trained, validated))
-                if checkpoint_dir is not None:
+                if folder:
                     ranks.first(partial(run.save, history))
                 events.emit(history[-1], handlers)
         except KeyboardInterrupt:
@@ -285,6 +280,9 @@ class Trainer:
                 "epochs",
                 stacklevel=3,  # the decorator is between
             )
+        finally:
+            for parameter in learned:
+                parameter.grad = None  # a backward of the caller's would add to it
         return history
 
     def evaluate(self, digits: Digits) -> Evaluation:
@@ -351,6 +349,24 @@ class Trainer:
         epoch = whole_number("epoch", epoch)
         restore(home_path(checkpoint_dir), epoch, self.model)
 
+    def _settings(self) -> dict[str, Any]:
+        """Check the settings, which may have been set anew, and give them by name."""
+        names = "learning_rate", "momentum", "weight_decay"
+        rate, momentum, decay = (real_number(n, getattr(self, n)) for n in names)
+        if not 0 < rate < math.inf:
+            raise ValueError(f"learning_rate must be above 0 and finite, not {rate}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must be from 0 to below 1, not {momentum}")
+        if not 0 <= decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or more, and finite, not {decay}")
+        if self.schedule not in ("one-cycle", "constant"):
+            raise ValueError(
+                f'schedule must be "one-cycle" or "constant", not {self.schedule!r}'
+            )
+        self.learning_rate, self.momentum, self.weight_decay = rate, momentum, decay
+        self.schedule = str(self.schedule)  # not NumPy's, which no checkpoint may hold
+        return {name: getattr(self, name) for name in (*names, "schedule")}
+
     def _optimizer(self) -> torch.optim.SGD:
         """Make the optimizer, of what there is to learn."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -361,32 +377,16 @@ class Trainer:
             )
         optimizer = torch.optim.SGD(
             parameters,
-            lr=float(self.learning_rate),  # NumPy's could not be read again
-            momentum=float(self.momentum),
-            nesterov=bool(self.momentum > 0),
-            weight_decay=float(self.weight_decay),
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            nesterov=self.momentum > 0,
+            weight_decay=self.weight_decay,
             fused=self.device.type in ("cpu", "cuda") and devices.fusible(parameters),
         )
         for p in parameters if self.momentum else ():
             # The fused kernel wants it of all, also where a first gradient comes late.
             optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
         return optimizer
-
-    def _check_finite(self, epoch: int, cost: float, batches: list[Any]) -> None:
-        """Refuse to go on from an epoch in which the training run diverged."""
-        learned = (p for p in self.model.parameters() if p.requires_grad)  # not masks
-        if not math.isfinite(cost):
-            costs = [F.cross_entropy(met, target) for _, target, met in batches]
-            batch = int(torch.stack(costs).isfinite().int().argmin())
-            what = f"the cost is no longer finite in epoch {epoch}, batch {batch}"
-        elif not all(p.isfinite().all() for p in learned):
-            what = f"the weights are no longer finite at the end of epoch {epoch}"
-        else:
-            return
-        raise FloatingPointError(
-            f"{what}: try a smaller learning_rate than {self.learning_rate:g}, or look "
-            "for NaN or huge values in the model's weights"
-        )
 
 
 def _clip(gradients: list[torch.Tensor]) -> None:

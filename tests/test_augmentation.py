@@ -30,6 +30,12 @@ def test_no_images_are_no_error():
     assert RandomDistortion().train()(torch.zeros(0, 1, 28, 28)).shape[0] == 0
 
 
+def test_it_computes_where_its_images_are():
+    x = torch.zeros(2, 1, 28, 28)
+    with torch.device("meta"):
+        assert RandomDistortion().train()(x).device == x.device
+
+
 def test_it_moves_ink_and_brings_in_paper():
     """A dot in the middle of the paper lands at most `shift` pixels away, each way."""
     x = torch.full((500, 1, 28, 28), PAPER)

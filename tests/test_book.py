@@ -160,8 +160,11 @@ def test_everything_of_the_source_chapter_has_its_place():
     tables = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("| in the source |")
     assert [len(re.findall(r"^\| (?!where)", t, re.M)) for t in tables[1:]] == [23, 14]
     links = re.findall(r"\[([^]]+)\]\(([^)]+\.(?:ipynb|md))\)", "".join(tables[1:]))
-    # Two of the fifteen chapters are on what the source doesn't have.
-    assert len({file for _, file in links if file.endswith(".ipynb")}) >= 13
+    # A chapter on something that the source doesn't have need not be in them, nor one
+    # that somebody adds.
+    ours = {path.stem for path in CHAPTERS if path.stem < "16"}
+    ours -= {"12_trust", "15_seconds"}
+    assert {Path(file).stem for _, file in links} >= ours
     for heading, file in links:
         path = ROOT / file
         text = prose(path) if file.endswith(".ipynb") else path.read_text("utf-8")

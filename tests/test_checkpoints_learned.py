@@ -1,5 +1,8 @@
 """A checkpoint goes on with what its run learned, and with what else a model keeps."""
 
+import warnings
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -169,3 +172,62 @@ def test_a_part_of_the_model_may_be_used_later(tmp_path, few, momentum):
     resumed = make(Later, momentum=momentum)
     resumed.fit(few, resume=True, **settings)
     assert same(weights(resumed), weights(whole))
+
+
+class Shown(SoftmaxRegression):
+    """Its representation shows what it has learned."""
+
+    def __init__(self):
+        super().__init__()
+        self[1].extra_repr = lambda: f"{self[1].bias[0]:.6f}"
+
+
+def test_what_a_layer_shows_of_itself_may_change_while_it_learns(tmp_path, few):
+    settings = {"epochs": 2, "checkpoint_dir": tmp_path}
+    with pytest.warns(UserWarning, match="interrupted"):
+        make(Shown).fit(few, event_handler=stop_in(1), **settings)
+    resumed, whole = make(Shown), make()
+    assert resumed.fit(few, resume=True, **settings) == whole.fit(few, epochs=2)
+
+
+def test_a_model_that_cannot_compute_costs_no_checkpoint(tmp_path, few):
+    settings = {"epochs": 2, "checkpoint_dir": tmp_path}
+    make().fit(few, **settings)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for model, error in (nn.Linear(5, 10), RuntimeError), (nn.Flatten(), ValueError):
+        model.learned = nn.Parameter(torch.zeros(1))
+        with pytest.raises(
+            error, match=r"shapes cannot|logits of shape .* for 2 images,"
+        ):
+            Trainer(model, device="cpu").fit(few, **settings)
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after == before and len(after) == 3
+
+
+def test_where_checkpoints_go_is_settled_at_the_start(tmp_path, few, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"epochs": 2, "event_handler": lambda _: monkeypatch.chdir("/")}
+    make().fit(few, checkpoint_dir="kept", **settings)
+    names = ["epoch_0.pt", "epoch_1.pt", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == names
+
+
+def test_no_name_is_no_folder(tmp_path, few, monkeypatch):
+    """As in $MNIST_LESSON_DATA; the folder one is in would be a surprise."""
+    monkeypatch.chdir(tmp_path)
+    make().fit(few, epochs=1, checkpoint_dir="")
+    assert not [*tmp_path.iterdir()]
+    with pytest.raises(ValueError, match="name the checkpoint_dir to resume from"):
+        make().fit(few, epochs=1, checkpoint_dir="", resume=True)
+
+
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt, ZeroDivisionError])
+def test_no_gradient_stays_for_the_next_one_to_be_added_to(few, end):
+    def stop(event):
+        if end:
+            raise end
+
+    trainer = make()
+    with warnings.catch_warnings(action="ignore"), suppress(ZeroDivisionError):
+        trainer.fit(few, epochs=1, event_handler=stop)
+    assert all(p.grad is None for p in trainer.model.parameters())

@@ -28,6 +28,12 @@ def pytorchs_step(p, g, v, eta, mu):
     return p, optimizer.state[p]["momentum_buffer"]
 
 
+def counted(labels, answers, size):
+    """Count into a table of as many rows and columns as some think there are."""
+    table = torch.zeros(size, size, dtype=torch.int64)
+    return table.index_put((labels, answers), torch.tensor(1), accumulate=True)
+
+
 # A right function for each exercise, found by other means than the exercise's own.
 RIGHT = {
     checks.scale: lambda p: (p.double() - MEAN).div(STD),
@@ -55,6 +61,23 @@ LEARNERS = [
     ("convolve", lambda x, w: convolved(x, w)[:, :4], "but not when it is wide"),
     ("convolve", lambda x, w: convolved(x, w + torch.zeros(3, 3)), "3 x 3 only"),
     ("max_pool", lambda x: x.reshape(2, 2, 2, 2).amax((1, 3)), "raised RuntimeError"),
+    ("convolve", lambda x, w: convolved(x, w).long(), "numbers are not"),
+    ("max_pool", lambda x: RIGHT[checks.max_pool](x).int(), "numbers are not"),
+    (
+        "max_pool",
+        lambda x: RIGHT[checks.max_pool](x)[..., : x.shape[-2] // 2],
+        "they are wide",
+    ),
+    (
+        "confusion_matrix",
+        lambda y, a: counted(y, a, y.max() + 1),
+        "10 x 10 in any case",
+    ),
+    (
+        "confusion_matrix",
+        lambda y, a: counted(y, a, a.max() + 1),
+        "10 x 10 in any case",
+    ),
     ("momentum_step", lambda p, g, v, *_: p - g, "returns Tensor, not 2 tensors"),
     ("momentum_step", lambda p, g, v, *_: (1.0, v), "returns tuple, not 2 tensors"),
     ("momentum_step", lambda p, g, v, *_: (p, v[0]), "the velocity has shape (3,)"),

@@ -40,7 +40,9 @@ def test_a_gpu_that_this_pytorch_cannot_compute_on(monkeypatch):
         pick_device()
 
 
-@pytest.mark.parametrize("name", ["toaster", "cuda:99", "cuda:-1", "", "meta", 3.5])
+@pytest.mark.parametrize(
+    "name", ["toaster", "hpu", "cuda:99", "cuda:-1", "", "meta", 3.5]
+)
 def test_what_is_no_device(name, monkeypatch):
     message = rf'names {name!r}, which PyTorch cannot use .* \([^\n]+\); try "cpu"$'
     with pytest.raises(ValueError, match=f"^device {message}"):
@@ -67,6 +69,14 @@ def test_weights_may_be_a_part_of_a_larger_tensor(few):
         Trainer(nn.Sequential(nn.Flatten(), layer), device="cpu").fit(few, epochs=2)
     assert own.any() and not large[:, 784:].any()
     assert torch.allclose(large[:, :784], own, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_weights_of_16_bits_learn_too(few, kind):
+    """PyTorch's fused kernel would leave most of them as they are."""
+    expected = make().fit(few, epochs=2)[-1].train.cost
+    short = make(lambda: SoftmaxRegression().to(kind))
+    assert short.fit(few, epochs=2)[-1].train.cost == pytest.approx(expected, rel=0.02)
 
 
 def test_within_the_callers_autocast_each_step_has_the_weights_of_the_last(few):

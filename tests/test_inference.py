@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from trainers import make
+from trainers import Dropping, make, same, weights
 
 from mnist_lesson import (
     Digits,
@@ -76,6 +76,18 @@ def test_threads_that_ask_at_once_get_the_same_answers(few):
     assert all(torch.equal(x, state[n]) for n, x in trainer.model.state_dict().items())
 
 
+def test_answers_and_steps_of_training_may_be_asked_for_at_once(few):
+    """What is dropped is dropped in the steps alone."""
+    alone, asked = make(Dropping), make(Dropping)
+    settings = {"epochs": 2, "batch_size": 8}
+    alone.fit(few, **settings)
+    with ThreadPoolExecutor(1) as pool:
+        training = pool.submit(asked.fit, few, **settings)
+        while not training.done():
+            asked.predict(few.images[:50])
+    assert training.result() and same(weights(asked), weights(alone))
+
+
 def test_a_trained_model_recognizes(sample):
     """Real digits, two epochs: far above chance, as no broken trainer would be."""
     trainer = make(LeNet)
@@ -135,3 +147,26 @@ def test_what_is_no_logits(few, answer, found):
             ValueError, match=rf"logits of shape \(300, 10\) .* {found}"
         ):
             attempt()
+
+
+class Cut(SoftmaxRegression):
+    """What it computes is cut off from its weights."""
+
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+class Unused(SoftmaxRegression):
+    """All that it could learn has no part in its answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.requires_grad_(False)
+        self.other = nn.Parameter(torch.zeros(1))
+
+
+@pytest.mark.parametrize("model", [Cut, Unused])
+def test_logits_that_teach_nothing(few, model):
+    with pytest.raises(ValueError, match=r"^the logits don't depend on anything"):
+        make(model).fit(few)
+    assert make(model).predict(few.images).shape == (300, 10)

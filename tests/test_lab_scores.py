@@ -113,7 +113,11 @@ def test_who_comes_back_to_a_link_finds_the_figure_as_it_was_left(lab):
     page.locator(".lab-scores-cost").filter(has_text=cost).wait_for()
 
 
-def test_a_browser_that_cannot_make_links_says_so(lab, page):
-    page.add_init_script("delete window.CompressionStream")
+@pytest.mark.parametrize(
+    "refuse", ["", "navigator.clipboard.write = () => { throw 1 }"]
+)
+def test_a_browser_that_cannot_make_links_says_so(lab, page, refuse):
+    """Whether it asks for what it is to copy, or refuses at once."""
+    page.add_init_script(f"delete window.CompressionStream; {refuse}")
     press(lab("scores"), "Copy link")
     page.get_by_text("This browser cannot do that.").wait_for()

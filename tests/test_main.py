@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from torch import nn
 from trainers import same, weights
 
 from mnist_lesson import (
     LeNet,
     MultilayerPerceptron,
+    QuickNet,
     SoftmaxRegression,
     Trainer,
     example_picture,
@@ -104,6 +106,18 @@ def test_any_model_of_the_course_is_known_by_its_weights(ask, few, tmp_path, mak
     command = ["evaluate", "--source=sample", "--checkpoint-dir", tmp_path]
     status, said, _ = ask(*command)
     assert status == 0 and said.startswith(f"{make.__name__} (")
+
+
+def curved():
+    return MultilayerPerceptron(activation=nn.Tanh)
+
+
+@pytest.mark.parametrize("make", [curved, QuickNet])
+def test_a_model_of_ones_own_is_taken_for_no_other(ask, few, tmp_path, make):
+    """Its weights may have the same shapes as those of one of the course's."""
+    Trainer(make(), device="cpu").fit(few, epochs=1, checkpoint_dir=tmp_path)
+    status, _, errors = ask("evaluate", "--source=sample", "--checkpoint-dir", tmp_path)
+    assert status == 1 and "epoch_0.pt: this checkpoint is of none of" in errors
 
 
 def test_predict_answers_what_it_can(ask, home, monkeypatch, tmp_path):

@@ -165,6 +165,9 @@ def test_show_table():
     )
     refused("row 1 .* of the 2 columns, not 3", show_table, "ab", (1, 2, 3))
     refused("heading must have an entry", show_table, ())
+    refused("put a star before them", show_table, "ab", [("LeNet", 99), ("MLP", 98)])
+    for row in iter("cd"), np.array([1, 2]), ((5, 5), (2, 2)):
+        assert len(repr(show_table("ab", row)).splitlines()) == 2
 
 
 def test_spread():
@@ -173,5 +176,5 @@ def test_spread():
     assert spread(runs) == f"{mean:.1f} ± {math.sqrt(0.31):.1f}" == "94.3 ± 0.6"
     assert spread(np.array(runs)) == spread(torch.tensor(runs)) == spread(iter(runs))
     assert spread([True, False]) == "0.5 ± 0.7"
-    for values in ([1.0], [], ["a", "b"], [[1, 2], [3, 4]]):
+    for values in ([1.0], [], ["a", "b"], [[1, 2], [3, 4]], 3.0, None):
         refused("numbers of at least two runs", spread, values)

@@ -247,6 +247,11 @@ TRAINER_REFUSES = [
 def test_trainer_refuses(settings, message):
     with pytest.raises(TypeError if "model" in settings else ValueError, match=message):
         Trainer(**{"model": SoftmaxRegression(), "device": "cpu"} | settings)
+    if "model" not in settings:  # nor later
+        trainer = make()
+        vars(trainer).update(settings)
+        with pytest.raises(ValueError, match=message):
+            trainer.fit(Digits(PIXELS, [1, 2, 3]))
 
 
 PIXELS = np.zeros((3, 28, 28), np.uint8)

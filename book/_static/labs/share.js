@@ -52,9 +52,11 @@
   const FOR = 5_000; // ms that a message stays
 
   /* Safari copies only during the press itself; a promise of the text will do. */
-  const copyAtOnce = async (text) => navigator.clipboard.write([new ClipboardItem({
-    "text/plain": text.then((given) => new Blob([given], { type: "text/plain" })),
-  })]);
+  async function copyAtOnce(text) {
+    const blob = text.then((given) => new Blob([given], { type: "text/plain" }));
+    blob.catch(() => {}); // a browser that refuses at once never looks at it
+    await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
+  }
 
   /* A button that copies what `give` gives to the clipboard, and a line in which it
      says `done`, or what else there is to do. `give` may say why there is nothing. */
@@ -189,9 +191,9 @@
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab
       event.preventDefault();
       const [there] = event.currentTarget.href.split("#");
-      const here = await now().catch(() => "#"); // an old browser cannot make it
-      if (here.length <= LONGEST) keep(here); // to come back
-      location.href = `${there}#${here.split("#")[1]}`;
+      const here = await now().catch(() => ""); // an old browser cannot make it
+      if (here && here.length <= LONGEST) keep(here); // to come back
+      location.href = there + here.slice(here.indexOf("#"));
     } }, text);
     async function take() {
       const packed = lab.linked(name);
