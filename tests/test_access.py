@@ -165,3 +165,57 @@ def test_the_theme_can_be_switched_and_stays(page, book):
     )
     page.goto((book / "book" / "notation.html").as_uri())
     assert page.evaluate("first") == "dark"
+
+
+MARKED = """(element) => {
+    element.focus({ focusVisible: true });
+    const { outlineStyle, outlineWidth } = getComputedStyle(element);
+    return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+}"""
+BAR = ".bd-header-article .btn:visible"
+CONTENTS = ".bd-links a:visible, .toc-entry a:visible, .search-button-field:visible"
+
+
+@pytest.mark.parametrize("colors", ["none", "active"])
+def test_keys_show_where_they_are(page, book, colors):
+    """In the bar at the top; where colours are forced, in the contents, too."""
+    page.emulate_media(forced_colors=colors)
+    page.goto((book / f"{CHAPTER}.html").as_uri())
+    found = page.locator(BAR if colors == "none" else f"{BAR}, {CONTENTS}").all()
+    assert len(found) > (20 if colors == "active" else 4)
+    assert [e.inner_text() for e in found if not e.evaluate(MARKED)] == []
+
+
+def test_a_figures_own_page_follows_the_systems_theme(page, book):
+    page.goto((book / "book" / "figure-draw.html").as_uri())
+    for theme in "dark", "light":
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+
+
+def test_a_figure_that_cannot_start_leaves_no_hole(page, book):
+    page.route("**/pad.js*", lambda route: route.abort())
+    page.goto((book / "book" / "index.html").as_uri())
+    page.wait_for_selector("[data-lab] > .lab-status")
+    place = page.locator("[data-lab]").bounding_box()
+    assert place["height"] < 200
+
+
+def test_paper_has_no_buttons(page, book):
+    """Whoever has just scrolled up has one more, which a script shows."""
+    page.goto((book / f"{CHAPTER}.html").as_uri())
+    up = page.locator("#pst-back-to-top")
+    up.evaluate("(button) => { button.style.display = 'block'; }")
+    assert up.is_visible() and page.locator(".copybtn").first.is_visible()
+    page.emulate_media(media="print")
+    for button in "#pst-back-to-top", ".copybtn", ".lab button":
+        assert not any(one.is_visible() for one in page.locator(button).all())
+
+
+def test_without_scripts_no_button_does_nothing(browser, book):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto((book / f"{CHAPTER}.html").as_uri())
+        assert page.locator(".bd-header-article").is_visible()
+        for name in "fullscreen", "download-pdf":
+            assert not page.locator(f".btn-{name}-button").first.is_visible()

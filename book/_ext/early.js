@@ -18,11 +18,17 @@
     }
   }
 
-  /* The light or dark theme. */
-  const mode = localStorage.getItem("mode") || "auto";
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  const theme = mode === "auto" ? dark : localStorage.getItem("theme") || "auto";
-  Object.assign(document.documentElement.dataset, { mode, theme });
+  /* The light or dark theme, also where the system's changes, or another page has
+     changed it and one comes back to this one. */
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const show = () => {
+    const mode = localStorage.getItem("mode") || "auto";
+    const theme = mode !== "auto" ? mode : dark.matches ? "dark" : "light";
+    Object.assign(document.documentElement.dataset, { mode, theme });
+  };
+  show();
+  dark.addEventListener("change", show);
+  addEventListener("pageshow", ({ persisted }) => persisted && show());
 
   /* Where a guess is remembered, the text shows the result, as the form will that
      labs/check.js makes of it: so nothing moves then. */
