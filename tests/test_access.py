@@ -203,10 +203,12 @@ def test_a_figure_that_cannot_start_leaves_no_hole(page, book):
 
 def test_paper_has_no_buttons(page, book):
     """Whoever has just scrolled up has one more, which a script shows."""
+    page.set_viewport_size({"width": 800, "height": 800})
     page.goto((book / f"{CHAPTER}.html").as_uri())
     up = page.locator("#pst-back-to-top")
     up.evaluate("(button) => { button.style.display = 'block'; }")
-    assert up.is_visible() and page.locator(".copybtn").first.is_visible()
+    assert up.is_visible()
+    page.locator(".copybtn").first.wait_for()
     page.emulate_media(media="print")
     for button in "#pst-back-to-top", ".copybtn", ".lab button":
         assert not any(one.is_visible() for one in page.locator(button).all())
