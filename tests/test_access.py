@@ -209,6 +209,7 @@ def test_paper_has_no_buttons(page, book):
     up.evaluate("(button) => { button.style.display = 'block'; }")
     assert up.is_visible()
     page.locator(".copybtn").first.wait_for()
+    page.locator("[data-lab] > .lab button:visible").first.wait_for()
     page.emulate_media(media="print")
     for button in "#pst-back-to-top", ".copybtn", ".lab button":
         assert not any(one.is_visible() for one in page.locator(button).all())
@@ -219,5 +220,8 @@ def test_without_scripts_no_button_does_nothing(browser, book):
         page = context.new_page()
         page.goto((book / f"{CHAPTER}.html").as_uri())
         assert page.locator(".bd-header-article").is_visible()
+        page.locator(".dropdown-download-buttons > .btn").hover()
+        assert page.locator(".btn-download-source-button").is_visible()
         for name in "fullscreen", "download-pdf":
-            assert not page.locator(f".btn-{name}-button").first.is_visible()
+            button = page.locator(f".btn-{name}-button")
+            assert button.count() == 1 and not button.is_visible()

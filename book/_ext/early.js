@@ -23,11 +23,12 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const show = () => {
     const mode = localStorage.getItem("mode") || "auto";
-    const theme = mode !== "auto" ? mode : dark.matches ? "dark" : "light";
+    const own = mode === "dark" || mode === "light";
+    const theme = own ? mode : dark.matches ? "dark" : "light";
     Object.assign(document.documentElement.dataset, { mode, theme });
   };
   show();
-  dark.addEventListener("change", show);
+  dark.addEventListener("change", () => requestAnimationFrame(show)); // as the last
   addEventListener("pageshow", ({ persisted }) => persisted && show());
 
   /* Where a guess is remembered, the text shows the result, as the form will that

@@ -21,10 +21,7 @@ const lab = (() => {
     return { promise, ...ends };
   }
 
-  function part(name) {
-    if (!parts.has(name)) parts.set(name, later());
-    return parts.get(name);
-  }
+  const part = (name) => parts.get(name) ?? parts.set(name, later()).get(name);
 
   /* A script of this folder says what it has, define("pooling", (root) => …): a lab, a
      function of its placeholder; or something that other scripts need. Or it names what
@@ -136,8 +133,17 @@ const lab = (() => {
     };
   }
 
-  /* Put a lab in its place; if that fails, what stands there stays, with a sentence.
-     Above what is read, it must not push that down: Safari doesn't see to it. */
+  /* Change what is in a place. Above what is read, this must not move that: Safari
+     doesn't see to it. */
+  function settle(place, change) {
+    const page = document.documentElement, height = page.scrollHeight;
+    const above = place.getBoundingClientRect().top < 0;
+    change();
+    if (!above || CSS.supports("overflow-anchor", "auto")) return;
+    scrollBy({ top: page.scrollHeight - height, behavior: "instant" });
+  }
+
+  /* Put a lab in its place; if that fails, what stands there stays, with a sentence. */
   async function open(place) {
     const root = make("section.lab");
     try {
@@ -147,16 +153,11 @@ const lab = (() => {
       await pause();
       await share(place, root, await build(root));
       await pause();
-      const page = document.documentElement, height = page.scrollHeight;
-      const above = place.getBoundingClientRect().top < 0;
-      place.replaceChildren(root);
-      if (above && !CSS.supports("overflow-anchor", "auto")) {
-        scrollBy({ top: page.scrollHeight - height, behavior: "instant" });
-      }
+      settle(place, () => place.replaceChildren(root));
     } catch (error) {
       console.error(error);
-      place.append(make("p.lab-status", "This interactive figure could not start "
-        + `(${error.message}); the text stands by itself.`));
+      settle(place, () => place.append(make("p.lab-status", "This interactive figure "
+        + `could not start (${error.message}); the text stands by itself.`)));
     }
   }
 
