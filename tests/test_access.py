@@ -1,7 +1,7 @@
 """Whoever reads otherwise: with older browsers, larger letters, more contrast …"""
 
 import pytest
-from test_labs import PLACES, press
+from test_labs import MARKED, PLACES, press
 from test_pages import CHAPTER, PHONE
 
 # What browsers have had for less than about three years; see caniuse.com.
@@ -167,11 +167,6 @@ def test_the_theme_can_be_switched_and_stays(page, book):
     assert page.evaluate("first") == "dark"
 
 
-MARKED = """(element) => {
-    element.focus({ focusVisible: true });
-    const { outlineStyle, outlineWidth } = getComputedStyle(element);
-    return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
-}"""
 BAR = ".bd-header-article .btn:visible"
 CONTENTS = ".bd-links a:visible, .toc-entry a:visible, .search-button-field:visible"
 
@@ -183,7 +178,9 @@ def test_keys_show_where_they_are(page, book, colors):
     page.goto((book / f"{CHAPTER}.html").as_uri())
     found = page.locator(BAR if colors == "none" else f"{BAR}, {CONTENTS}").all()
     assert len(found) > (20 if colors == "active" else 4)
-    assert [e.inner_text() for e in found if not e.evaluate(MARKED)] == []
+    for element in found:
+        element.evaluate("(element) => element.focus({ focusVisible: true })")
+        assert element.evaluate(MARKED), element.inner_text()
 
 
 def test_a_figures_own_page_follows_the_systems_theme(page, book):

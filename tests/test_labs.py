@@ -31,19 +31,22 @@ KEYS = {
     "[tabindex='0']": "ArrowDown",
     "button:not([aria-label^=Upload])": "Enter",
 }
+MARKED = """(element) => {
+    const { outlineStyle, outlineWidth } = getComputedStyle(element);
+    return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+}"""
 # What has had the focus so that one saw it, and what has moved.
 WATCH = """(place) => {
     Object.assign(window, { seen: new Set(), moved: [] });
     place.addEventListener("focusin", ({ target }) => {
-        const { outlineStyle, outlineWidth } = getComputedStyle(target);
-        if (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2) seen.add(target);
+        if ((MARKED)(target)) seen.add(target);
     });
     for (const kind of ["transitionrun", "animationstart"]) {
         place.addEventListener(kind, ({ target }) => moved.push(target.outerHTML));
     }
     place.tabIndex = -1;
     place.focus();
-}"""
+}""".replace("MARKED", MARKED)
 # What no key reaches visibly, or what is hard to hit; a label is part of what it names.
 HARD = """(place) => {
     const controls = "button, input, select, summary, [tabindex='0']";

@@ -1,6 +1,7 @@
 """The chapters for a class: all of each exercise, and nothing of its solution."""
 
 import ast
+import copy
 import re
 import subprocess
 import sys
@@ -201,8 +202,13 @@ def course(tmp_path, monkeypatch):
     path = tmp_path / "notebooks" / "01_own.ipynb"
     path.parent.mkdir()
 
-    def write(*cells):
-        nbformat.write(nbformat.v4.new_notebook(cells=[*cells]), path)
+    def write(*cells, ids=True):
+        notebook = nbformat.v4.new_notebook(cells=copy.deepcopy([*cells]))
+        if not ids:  # as Colab and VS Code save it
+            notebook.nbformat_minor = 0
+            for cell in notebook.cells:
+                del cell["id"]
+        nbformat.write(notebook, path)
         student.write(tmp_path / "class")
         written = tmp_path / "class" / "notebooks" / "01_own.ipynb"
         return nbformat.read(written, as_version=4).cells
@@ -224,6 +230,13 @@ def test_a_solution_goes_with_its_pictures_however_it_is_written(course, summary
     assert asked.source == "![](attachment:one.png) Guess."
     assert place.source == student.EMPTY and more.source == "**2.** And now?"
     assert [*asked.attachments] == ["one.png"] and not more.attachments
+
+
+def test_another_programs_notebook_is_taken_as_it_is(course):
+    fold = "Guess.\n\n<details><summary>Solution</summary> 42 </details>"
+    cells = EXERCISES, nbformat.v4.new_markdown_cell(fold), HIDDEN
+    _, asked, place = course(*cells, ids=False)
+    assert (asked.source, place.source) == ("Guess.", student.EMPTY)
 
 
 def test_a_solution_that_it_does_not_know_is_named(course):

@@ -20,6 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from tools.chapters import ROOT, pages, sources
+from tools.files import read_notebook, store
 
 FOLDER = ROOT / "_build" / "student"
 FOLD = r"<details>\s*<summary>\s*(?:{})\s*</summary>.*?</details>\s*"
@@ -56,15 +57,15 @@ def write(folder: Path) -> None:
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".ipynb":
-            notebook = nbformat.read(path, as_version=4)
+            notebook = read_notebook(path)
             cells = notebook.cells = [*without_solutions(notebook.cells)]
-            nbformat.write(notebook, target)
+            store(target, notebook)
             text = "\n".join(cell.source for cell in cells)
             hidden = any("hide-cell" in c.metadata.get("tags", []) for c in cells)
         else:
             text = SOLUTION.sub("\n\n", path.read_text("utf-8"))
             text, hidden = ANSWER.sub("", text), False
-            target.write_text(text, "utf-8")
+            store(target, text)
         if hidden or REST.search(text):
             raise SystemExit(
                 f"{path.relative_to(ROOT)}: a solution would stay in; put it below "
