@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pydata_sphinx_theme
+import scripts
 import sphinxext.opengraph
 import stylesheets
 from docutils import nodes
@@ -101,8 +102,8 @@ def drop_what_is_unused(page, static):
     first(page, "script[data-cfasync]").text = EARLY
     # The scripts' options are few. After a style sheet, they would hold up the page.
     file = first(page, f"script[src*={OPTIONS}]")
-    scripts = file.itersiblings("script")
-    later = [tag for tag in scripts if "DOCUMENTATION_OPT" in tag.text_content()]
+    beside = file.itersiblings("script")
+    later = [tag for tag in beside if "DOCUMENTATION_OPT" in tag.text_content()]
     options = (static / OPTIONS).with_suffix(".js").read_text("utf-8")
     inline = E.script("\n".join([options, *(tag.text_content() for tag in later)]))
     first(page, "link[rel=stylesheet]").addprevious(inline)
@@ -125,26 +126,23 @@ def take_sheets(page, static):
         tag.drop_tree()
 
 
-def bring_lab(page, labs):
-    """Give a page the scripts of a lab in its first section.
+def scripts_of(name, page, labs):
+    """Give the addresses, on this page, of the scripts that a lab is built of."""
+    common = first(page, "script[src*='labs/lab.js']").get("src")
+    return [
+        common.replace("/lab.js", f"/{part}.js") for part in scripts.of_lab(name, labs)
+    ]
 
-    lab.js would ask for them only when it is read itself. They are what the lab is
-    built of: lab.define("name", ["part", …], …). The rest of what it loads, such as the
-    models, would be in its way.
-    """
+
+def bring_lab(page, labs):
+    """Give a page the scripts of a lab in its first section."""
     head = page.cssselect("article h2, article [data-lab]")
-    name = head[0].get("data-lab") if head else None
-    if not name:
+    if not head or not (name := head[0].get("data-lab")):
         return
-    script = (labs / f"{name}.js").read_text("utf-8")
-    named = re.search(r"lab\.define\([^\[(]*\[([^]]*)\]", script)
-    parts = [name, "share", *re.findall(r'"(\w+)"', named[1] if named else "")]
-    common = first(page, "script[src*='labs/lab.js']")
-    folder = common.get("src").partition("lab.js")[0]
     earliest = first(page, "script[defer]")
-    earliest.addprevious(common)
-    for part in parts:
-        earliest.addprevious(E.script(src=f"{folder}{part}.js", defer=""))
+    earliest.addprevious(first(page, "script[src*='labs/lab.js']"))
+    for source in scripts_of(name, page, labs):
+        earliest.addprevious(E.script(src=source, defer=""))
     # The reader came for the figure: menus and search can wait until it is there.
     others = page.cssselect("script[defer]:not([src*=labs]):not([src*=course])")
     sources = [tag.get("src") for tag in others]
@@ -160,7 +158,7 @@ def mark_version(page, version):
         tag.set("src", f"{source}?v={version}")
 
 
-def show_alone(page, path):
+def show_alone(page, path, labs):
     """Give each lab a page of its own, for a projector or for another site's frame."""
     head = "".join(
         written(tag)
@@ -175,10 +173,12 @@ def show_alone(page, path):
         name, style = place.get("data-lab"), place.get("style")
         inside = (place.text or "") + "".join(map(written, place))
         place.set("data-alone", f"figure-{name}.html")
+        sources = scripts_of(name, page, labs)
+        own = "".join(f'<script defer src="{src}"></script>' for src in sources)
         path.with_name(f"figure-{name}.html").write_text(
             f"""<!DOCTYPE html>
 <html lang="en">
-<head>{head}<title>{title}: a figure — Recognize Digits</title></head>
+<head>{head}{own}<title>{title}: a figure — Recognize Digits</title></head>
 <body><main class="bd-main"><article class="bd-article lab-alone">
 <h1>{title}</h1>
 <div data-lab="{name}" data-alone="" style="{style}">{inside}</div>
@@ -274,8 +274,8 @@ def finish(app, error):
     static = Path(app.outdir, "_static")
     stylesheets.join.cache_clear()  # an earlier build's are gone, or others
     # The labs' scripts fit only together, so all have one version.
-    scripts = [p.read_bytes() for p in sorted((static / "labs").rglob("*.js"))]
-    version = sha256(b"".join(scripts)).hexdigest()[:8]
+    parts = [p.read_bytes() for p in sorted((static / "labs").rglob("*.js"))]
+    version = sha256(b"".join(parts)).hexdigest()[:8]
     for path in Path(app.outdir).rglob("*.html"):
         source = path.read_text("utf-8")
         # Not the theme's templates, nor a page that only leads to another, nor one that
@@ -296,7 +296,7 @@ def finish(app, error):
             if not page.cssselect("meta[name=description]"):  # the search, and 404
                 words = first(page, "title").text
                 page.head.append(E.meta(name="description", content=words))
-            show_alone(page, path)
+            show_alone(page, path, static / "labs")
             whole = html.tostring(page, encoding="unicode", doctype="<!DOCTYPE html>")
             path.write_text(whole, "utf-8")
     lead_in(Path(app.outdir, "index.html"), app.config)

@@ -358,8 +358,8 @@ const lab = (() => {
       return Array.from(z, (score) => Math.exp(score - all));
     }
 
-    const bytes = (base64) =>
-      Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const bytes = (base64) => Uint8Array.fromBase64?.(base64) // much quicker, but new
+      ?? Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
     const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
     const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, Math.abs(b)), 0);

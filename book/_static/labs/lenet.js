@@ -236,11 +236,16 @@ lab.define("lenet", [
       cells.replaceChildren(own, below.canvas, share);
     }
 
+    /* Which two digits are compared, and what speaks for the one or the other. */
+    function weigh() {
+      [a, b] = pair.of(stages[5].values);
+      found = evidence(model, stages, blank, a, b);
+    }
+
     function draw() {
       const at = here(), z = stages[5].values, y = softmax(z);
       const best = [...z.keys()].sort((m, n) => z[n] - z[m]);
-      [a, b] = pair.of(z);
-      found = evidence(model, stages, blank, a, b);
+      weigh();
       scores.replaceChildren(...[...z].map((score, n) => make("tr",
         { class: n === best[0] && "lab-lenet-best" },
         make("th", { scope: "row" }, String(n)), make("td", fixed(score, 1)),
@@ -257,15 +262,19 @@ lab.define("lenet", [
       return best.map((n) => `${n} (${percent(y[n])})`);
     }
 
-    function read(given, text = "") {
+    function compute(given) {
       digit = digitMap(given);
       [stages, over] = [stagesOf(model, toInput(given)), null];
+    }
+    function show(text = "") {
       const [first, second] = draw();
       answer.textContent = `${text}LeNet reads ${first}, then ${second}.`;
     }
     function take(levels, fault) {
+      if (pad.last?.opening) return; // it has been read
       const text = fault || (pad.question() ? "" : "The pad is blank.");
-      read(levels ?? pads.BLANK, text && `${text} `);
+      compute(levels ?? pads.BLANK);
+      show(text && `${text} `);
       line.say(pad.pen + answer.textContent, 400);
     }
 
@@ -286,8 +295,11 @@ lab.define("lenet", [
       make("div.lab-lenet-why", pair.element, difference, chart, cells),
       line);
     await lab.pause();
-    read(lab.bytes(digits[OPENING].image));
+    compute(lab.bytes(digits[OPENING].image));
+    weigh();
     places[4] = ranked(0);
+    await lab.pause();
+    show();
     pad.showDigit(OPENING, true);
     const drawn = pad.state(() => (pad.question() ? digit.values : []));
     return {

@@ -139,7 +139,7 @@ function models(weights, { softmax, bytes, clamp }) {
 
   /* 16-bit floating point: a sign, 5 bits of exponent, 10 of fraction. */
   function halves(base64) {
-    return Float32Array.from(new Uint16Array(bytes(base64).buffer), (bits) => {
+    return new Float32Array(new Uint16Array(bytes(base64).buffer)).map((bits) => {
       const exponent = (bits >> 10) & 31, fraction = bits & 1023;
       const size = exponent
         ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
@@ -149,8 +149,8 @@ function models(weights, { softmax, bytes, clamp }) {
 
   /* A layer's numbers, as they are stored: 8-bit whole numbers of a step, or halves. */
   const numbers = (stored) => (stored.step
-    ? Float32Array.from(new Int8Array(bytes(stored.whole).buffer),
-      (whole) => whole * stored.step)
+    ? new Float32Array(new Int8Array(bytes(stored.whole).buffer))
+      .map((whole) => whole * stored.step)
     : halves(stored));
 
   function network({ layers, ...about }) {
