@@ -13,6 +13,7 @@ from mnist_lesson import (
     Digits,
     IdxError,
     data,
+    download,
     load_mnist,
     read_idx,
     to_input,
@@ -56,6 +57,9 @@ def test_full_mnist(full, sample):
     images, labels = everything.train.images, everything.train.labels
     assert round(images.mean(), 2) == data.MEAN == 33.32
     assert round(images.std(), 2) == data.STD == 78.57
+    # A download is verified by its images, too, and may be as large as they are.
+    assert data._is_mnist(everything.train, everything.test, "images")
+    assert images.nbytes + 16 <= download.LARGEST
     # The sample's digits are some of them.
     shown = {i.tobytes(): label for i, label in zip(images, labels, strict=True)}
     for digits in sample[:3]:
