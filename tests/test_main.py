@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from test_outliers import drawn
 from torch import nn
 from trainers import same, weights
 
 from mnist_lesson import (
+    CostLogger,
+    EndEpoch,
     LeNet,
     MultilayerPerceptron,
     QuickNet,
@@ -53,7 +57,8 @@ def home(tmp_path_factory):
 
     folder, mnist = tmp_path_factory.mktemp("home"), load_mnist(source="sample")
     torch.manual_seed(3)
-    trainer = Trainer(SoftmaxRegression(), learning_rate=0.05, device="cpu")
+    settings = {"learning_rate": 0.05, "momentum": 0.5, "weight_decay": 0.01}
+    trainer = Trainer(SoftmaxRegression(), device="cpu", **settings)
     trainer.fit(
         mnist.train, mnist.validation, epochs=2, seed=3, batch_size=100,
         checkpoint_dir=folder / "checkpoints" / "softmax",
@@ -64,6 +69,7 @@ def home(tmp_path_factory):
 def test_train_is_what_a_program_would_do(ask, home, tmp_path):
     _, trainer, mnist = home
     options = ["--epochs=2", "--seed=3", "--batch-size=100", "--learning-rate=0.05"]
+    options += ["--momentum=0.5", "--weight-decay=0.01"]
     command = [*TRAIN, *options, "--checkpoint-dir", tmp_path / "new"]
     status, said, errors = ask(*command)
     assert (status, errors) == (0, "")
@@ -84,11 +90,21 @@ def test_train_is_what_a_program_would_do(ask, home, tmp_path):
     assert report["model"] == "softmax" and report["source"] == "sample"
     epoch = report["history"][1]["validation"]
     assert epoch["accuracy"] == trainer.evaluate(mnist.validation).accuracy
+    assert ask(*command, "--seed=4", "--overwrite")[0] == 0
+    ours.restore(tmp_path / "new", 1)
+    assert not same(weights(ours), weights(trainer))
 
 
-def test_evaluate_finds_the_model_that_was_trained_last(ask, home, monkeypatch):
+def test_evaluate_finds_the_model_that_was_trained_last(
+    ask, few, home, monkeypatch, tmp_path
+):
     folder, trainer, mnist = home
-    monkeypatch.chdir(folder)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    lenet = Path("checkpoints", "lenet")
+    Trainer(LeNet(), device="cpu").fit(few, epochs=1, checkpoint_dir=lenet)
+    assert ask("evaluate", "--source=sample")[1].startswith(f"LeNet ({lenet}")
+    os.utime(lenet / "epoch_0.pt", (0, 0))
     expected = trainer.evaluate(mnist.test)
     status, said, _ = ask("evaluate", "--source=sample", "--json")
     report = json.loads(said)
@@ -125,9 +141,12 @@ def test_predict_answers_what_it_can(ask, home, monkeypatch, tmp_path):
     monkeypatch.chdir(home[0])
     Image.new("L", (100, 100), 255).save(tmp_path / "blank.png")
     five, gone = example_picture("five"), tmp_path / "gone.png"
-    pictures = [gone, tmp_path / "blank.png", tmp_path, five]
+    drawn((20, 15), (80, 85), (50, 50), (80, 15), (20, 85)).save(tmp_path / "X.png")
+    pictures = [gone, tmp_path / "blank.png", tmp_path, five, tmp_path / "X.png"]
     status, said, errors = ask("predict", *pictures)
-    assert status == 1 and said.startswith(f"{five}: 5 (") and said.count("\n") == 1
+    digit, letter = said.splitlines()
+    assert status == 1 and digit.startswith(f"{five}: 5 (") and digit.endswith(" %)")
+    assert letter.endswith(" %), but it doesn't look like a digit")
     lines = errors.splitlines()
     assert lines[0] == f"mnist-lesson: {gone}: No such file or directory"
     assert "blank.png shows no digit: " in lines[1]
@@ -237,3 +256,17 @@ def test_ctrl_c_keeps_what_is_finished_and_a_closed_pipe_ends_it(ask, tmp_path):
         f"{os.path.join('checkpoints', 'softmax')}: add --resume to go on\n"
     )
     assert closed.stderr.read() == "" and closed.wait(60) == 128 + signal.SIGPIPE
+
+
+def test_told_to_end_it_keeps_what_is_finished(ask, monkeypatch, tmp_path):
+    """As `kill` and a cluster's scheduler tell it."""
+
+    def told(_, event):
+        if isinstance(event, EndEpoch):
+            signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # not the end of the tests
+    monkeypatch.setattr(CostLogger, "__call__", told)
+    status, _, errors = ask(*TRAIN, "--epochs=3", "--checkpoint-dir", tmp_path)
+    assert status == 130 and "interrupted after 1 of 3 epochs, kept in" in errors
+    assert (tmp_path / "epoch_0.pt").exists()
