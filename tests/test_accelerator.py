@@ -30,6 +30,7 @@ from mnist_lesson import (
     show_recognition,
     to_input,
 )
+from mnist_lesson.devices import autocast
 
 
 @pytest.fixture(params=["mps", "cuda"])
@@ -120,6 +121,22 @@ def test_training_there(device, make, few, tmp_path):
     assert again.evaluate(few) == trainer.evaluate(few)
     trainer.restore(tmp_path, 0)
     assert trainer.evaluate(few[:50]) == history[0].validation
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_mixed_precision_is_that_of_the_hardware(monkeypatch, native):
+    """An older GPU only emulates bfloat16, slowly: PyTorch calls that supported."""
+
+    def is_supported(including_emulation=True):
+        return including_emulation or native
+
+    with emulated("cuda") as device:
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+        with autocast(device) as mixed:
+            assert torch.is_autocast_enabled("cuda") == native
+            if native:
+                assert mixed.fast_dtype is torch.bfloat16
+                assert not torch.is_autocast_cache_enabled()
 
 
 def test_answers_come_to_the_cpu(device, few):
