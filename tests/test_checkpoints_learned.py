@@ -102,8 +102,15 @@ class Cosine(Trainer):
         return self.learning_rate * (1 + np.cos(np.pi * step / steps)) / 2
 
 
-def test_numpys_numbers_can_be_read_again(tmp_path, few):
+def test_numpys_numbers_can_be_read_again(tmp_path, few, monkeypatch):
     """PyTorch would save them, and then refuse to read what it saved."""
+    rates, step = [], torch.optim.SGD.step
+
+    def record(optimizer):
+        rates.append(optimizer.param_groups[0]["lr"])
+        step(optimizer)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", record)
     trainer = Cosine(SoftmaxRegression(), device="cpu")
     trainer.learning_rate, trainer.momentum = np.float64(0.1), np.float32(0.5)
     settings = {"epochs": 2, "checkpoint_dir": tmp_path}
@@ -112,6 +119,8 @@ def test_numpys_numbers_can_be_read_again(tmp_path, few):
     before = weights(trainer)
     trainer.fit(few, resume=True, **settings)
     assert not same(weights(trainer), before)
+    by_hand = [0.05 * (1 + np.cos(np.pi * t / 6)) for t in range(6)]
+    assert rates[:3] + rates[-3:] == pytest.approx(by_hand)  # three steps an epoch
     trainer.restore(tmp_path, 0)
 
 

@@ -59,9 +59,12 @@ layers = nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10)
 drawing = make(lambda: Drawing(*layers), seed=rank)
 drawing.fit(few[:298], held_out, epochs=1, batch_size=149)
 told = []
-for digits, wrong in (few[rank:], None), (few, folder + "/epoch_0.pt"):
+for digits, wrong, rate in (
+    (few[rank:], None, 0.1), (few, folder + "/epoch_0.pt", 0.1),
+    (few, None, 0.1 + rank / 10),
+):
     try:
-        make().fit(digits, checkpoint_dir=wrong)
+        make(learning_rate=rate).fit(digits, checkpoint_dir=wrong)
     except (ValueError, OSError) as error:
         told.append(f"{type(error).__name__}: {error}")
 torch.save(
@@ -167,11 +170,12 @@ def test_each_rank_draws_its_own_numbers_and_all_keep_the_same_means(together):
 
 
 def test_what_one_rank_cannot_do_is_told_to_all(together):
-    """Other digits on another machine; a folder where the first rank cannot write."""
+    """Other digits, another rate; a folder where the first rank cannot write."""
     for found in together:
-        others, written = found["told"]
+        others, written, rate = found["told"]
         assert "ValueError: rank 1 has training digits = 298 digits" in others
         assert "no checkpoint can be written there" in written
+        assert "ValueError: rank 1 has learning_rate = 0.2, and rank 0 has 0.1" in rate
 
 
 def test_killed_ranks_stop_the_others_and_one_process_goes_on(tmp_path, sample):
