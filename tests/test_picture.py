@@ -110,12 +110,15 @@ def test_ways_to_hand_over_a_picture(tmp_path, monkeypatch, hand_over):
 IN_THREADS = """
 import os, pathlib, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from mnist_lesson import load_digit
 filters = list(warnings.filters)
 sys.setswitchinterval(1e-5)
 with ThreadPoolExecutor(4) as pool:
-    for path in [*pathlib.Path(sys.argv[1]).iterdir()] * 20:
-        pool.submit(load_digit, path)
+    paths = [*pathlib.Path(sys.argv[1]).iterdir()] * 20
+    done = [*map(partial(pool.submit, load_digit), paths)]
+kinds = {type(future.exception()).__name__ for future in done}
+assert kinds == {"NoneType", "HandwritingError"}, kinds
 assert warnings.filters == filters
 os.write(2, b"heard")
 """
@@ -125,6 +128,7 @@ def test_nothing_is_printed_about_damaged_files(tmp_path):
     """Though libtiff, Pillow's warnings and its log have something to say."""
     whole = saved(GREY, "TIFF", compression="tiff_lzw").getvalue()
     place = whole.find(struct.pack("<HHI", 277, 3, 1)) + 8  # samples per pixel
+    (tmp_path / "whole.tiff").write_bytes(whole)
     (tmp_path / "hole.tiff").write_bytes(whole[:8] + bytes(500) + whole[508:])
     (tmp_path / "cut.tiff").write_bytes(whole[:-40])
     (tmp_path / "99.tiff").write_bytes(whole[:place] + b"c" + whole[place + 1 :])
