@@ -96,19 +96,3 @@ def spoken(output):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_each_cell_runs_twice_on_an_accelerator(path, chapters):
     assert "\n\n".join(chapters[path].result()) == ""
-
-
-@pytest.mark.parametrize("backend", ["Agg", "TkAgg"])
-def test_figures_are_shown_whatever_the_shell_says(backend):
-    """MPLBACKEND in the shell is meant for scripts; notebooks inherit it."""
-    sources = [
-        "import matplotlib.pyplot as plt\nimport numpy as np\n"
-        "from mnist_lesson import figures, show_digits",
-        "show_digits(np.zeros((2, 28, 28), np.uint8))",
-        "figures.draw_pooling()",
-        "plt.plot([1, 2])\nplt.show()",
-    ]
-    cells = [*map(nbformat.v4.new_code_cell, sources)]
-    client(cells).execute(env=os.environ | PATHS | {"MPLBACKEND": backend})
-    kinds = [["image/png" in o.data for o in cell.outputs] for cell in cells]
-    assert kinds == [[], [True], [True], [True]]

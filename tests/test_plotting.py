@@ -367,9 +367,12 @@ def test_figures_are_shown_whatever_the_shell_names_as_backend():
         "show_maps([[1, 0], [0, -1]])",
         "show_recognition(Recognition(3, [0.1] * 10, [range(28)] * 28))",
         "figures.draw_pooling()",
+        "from matplotlib import pyplot as plt; plt.plot([1, 2]); plt.show()",
     ]
-    jupyters = run_cells("import matplotlib.pyplot", *cells, MPLBACKEND="")
+    first = "import matplotlib.pyplot"
+    jupyters = run_cells(first, *cells, MPLBACKEND="")
     assert all("image/png" in output.data for [output] in jupyters[2:])
+    assert run_cells(first, *cells, MPLBACKEND="Agg") == jupyters
     assert run_cells("import math", *cells, MPLBACKEND="no such backend") == jupyters
 
 
