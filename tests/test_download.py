@@ -3,6 +3,7 @@
 import gzip
 import http.server
 import io
+import json
 import os
 import shutil
 import socket
@@ -187,6 +188,12 @@ def endless(piece, seconds):
     ],
 )
 def test_a_mirror_that_does_not_come_to_an_end(mirror, monkeypatch, answer, reason):
+    asked = []
+
+    def counted(handler):
+        asked.append(handler.command)
+        answer(handler)
+
     def good(handler):  # but the other one is the first to answer
         if handler.command == "HEAD":
             time.sleep(1)
@@ -194,13 +201,14 @@ def test_a_mirror_that_does_not_come_to_an_end(mirror, monkeypatch, answer, reas
         http.server.SimpleHTTPRequestHandler.do_GET(handler)
 
     monkeypatch.setattr(download, "STALL_SECONDS", 1)
-    with served(".", answer) as bad, served(".", good) as second:
+    with served(".", counted) as bad, served(".", good) as second:
         monkeypatch.setattr(download, "MIRRORS", [bad])
         start = time.monotonic()
         with pytest.raises(DataError, match=reason):
             load_mnist(source="full")
         monkeypatch.setattr(download, "MIRRORS", [second, bad])
-        assert full()
+        asked.clear()
+        assert full() and asked.count("GET") == 1  # for one of the four files
         assert time.monotonic() - start < 20
 
 
@@ -240,10 +248,13 @@ def test_a_damaged_cache_is_mended(nowhere, mirror, name):
     """One wrong byte in a file of the right size, and a file cut short."""
     assert full()
     whole = (nowhere / name).read_bytes()
+    others = [nowhere / other for other in NAMES if other != name]
+    written = [path.stat().st_mtime_ns for path in others]
     for damaged in whole[:-1] + bytes([whole[-1] ^ 1]), b"damaged":
         (nowhere / name).write_bytes(damaged)
         assert full()
         assert (nowhere / name).read_bytes() == whole
+    assert [path.stat().st_mtime_ns for path in others] == written  # not fetched again
 
 
 def test_files_put_into_the_cache_by_hand(nowhere, mirror, write_folder):
@@ -341,27 +352,30 @@ def test_several_at_once(nowhere, mirror):
 def test_killed_while_downloading(nowhere, mirror):
     """After kill -9 no file has MNIST's name unless it is whole, and a retry works."""
     code = """if 1:
-        import sys, pathlib, pooch
+        import json, sys, pathlib, pooch
         from mnist_lesson import download, load_mnist
         pooch.os_cache = lambda name: pathlib.Path(sys.argv[1])
-        download.MIRRORS = [sys.argv[2]]
+        download.MIRRORS, download.SHA256 = [sys.argv[2]], json.loads(sys.argv[3])
         load_mnist(source="full")"""
     started = threading.Event()
 
-    def slow(handler):
+    def slow(handler):  # from the second file on
+        if handler.command == "HEAD" or NAMES[0] in handler.path:
+            return http.server.SimpleHTTPRequestHandler.do_GET(handler)
         handler.send_response(200)
         handler.end_headers()
-        if handler.command == "GET":
-            handler.wfile.write(b"\x1f\x8b")
-            started.set()
-            time.sleep(30)
+        handler.wfile.write(b"\x1f\x8b")
+        started.set()
+        time.sleep(30)
 
+    sums = json.dumps(download.SHA256)
     with served(mirror, slow) as url:
-        process = subprocess.Popen([sys.executable, "-c", code, nowhere, url])
+        process = subprocess.Popen([sys.executable, "-c", code, nowhere, url, sums])
         assert started.wait(60)
         os.kill(process.pid, 9)  # on Windows, too
         process.wait()
-    assert list(nowhere.iterdir()) == []
+    [first] = nowhere.iterdir()
+    assert first.name == NAMES[0] and download.is_verified(NAMES[0], first.read_bytes())
     assert full()
 
 
