@@ -161,7 +161,6 @@ function models(weights, { softmax, bytes, clamp }) {
       let x = stack(1, 28, image);
       return built.map((layer) => (x = layer(x)));
     };
-    outputs(new Float32Array(784)); // browsers compile at the first run
     return {
       ...about, layers: full, outputs,
       logits: (image) => outputs(image).at(-1).values,
