@@ -7,7 +7,6 @@ import json
 import re
 
 import pytest
-from test_engines import Keys, firefox, type_into, wait, webkit  # noqa: F401
 from test_questions import SOURCES
 
 from tools import questions
@@ -335,31 +334,3 @@ def test_the_text_stays_when_the_questions_cannot_be_loaded(visit, page, book):
     page.wait_for_function("document.readyState === 'complete'")
     assert page.locator("#check-yourself details:not(.check-progress)").count() == 6
     assert page.locator(".check form").count() == 0
-
-
-SAYS = """return document.querySelector(".check [role=status]").innerText
-  .startsWith(arguments[0]);"""
-
-
-def by_keys(option):
-    """Choose an option, from the first on, and press the button."""
-    return [" ", *option * [Keys.DOWN], Keys.TAB, Keys.ENTER]
-
-
-@pytest.mark.parametrize("engine", ["firefox", "webkit"])
-def test_in_other_engines(request, book, engine):
-    driver = request.getfixturevalue(engine)
-    driver.get((book / f"notebooks/{NAME}.html").as_uri())
-    wait(driver, "return document.querySelectorAll('.check form').length === 6")
-    right = FOUND[NAME][0].right
-    for option, said in ((right + 1) % 3, "✗ Not right."), (right, "✓ Right."):
-        type_into(driver, ".check [type=radio]", by_keys(option))
-        wait(driver, SAYS, said)
-    driver.execute_script(f"localStorage.setItem('{STORE}', '{{\"{NAME}\": 4}}')")
-    driver.refresh()
-    wait(driver, "return !!document.querySelector('.bd-links .check-mark')")
-    said = driver.execute_script(
-        "return document.querySelector('.bd-links .check-mark').textContent"
-    )
-    assert said.endswith("(4 of 6 right)")
-    driver.execute_script("localStorage.clear()")

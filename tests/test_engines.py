@@ -1,4 +1,4 @@
-"""Every lab in Firefox and WebKit, on a wide screen and on a phone's.
+"""Every lab, and a chapter's questions, in Firefox and WebKit; labs on a phone, too.
 
 (In Chromium, the tests of each lab use it.) They are driven by selenium, where they are
 installed; their windows do not get as narrow as a phone, so the lab is in a frame.
@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
+import test_check
+import test_predict
 from test_labs import LABS, PLACES, SPILLED, styles
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -261,3 +263,49 @@ def test_tour_and_goal_by_keys_on_a_phone(framed, engine, name):
     type_into(driver, "End the tour", [" "])
     wait(driver, "return document.activeElement.textContent === 'Take a tour'")
     assert driver.execute_script("return window.failed ?? []") == []
+
+
+VERDICT = """return document.querySelector(".check [role=status]").innerText
+  .startsWith(arguments[0]);"""
+GUESSED = "return document.querySelector('.predict [role=status]').innerText"
+FORMS = "return document.querySelectorAll(arguments[0]).length === arguments[1]"
+
+
+def by_keys(option):
+    """Choose an option, from the first on, and press the button."""
+    return [" ", *option * [Keys.DOWN], Keys.TAB, Keys.ENTER]
+
+
+@pytest.mark.parametrize("engine", ["firefox", "webkit"])
+def test_the_check_of_a_chapter(request, book, engine):
+    driver, name = request.getfixturevalue(engine), test_check.NAME
+    driver.get((book / f"notebooks/{name}.html").as_uri())
+    wait(driver, FORMS, ".check form", 6)
+    right = test_check.FOUND[name][0].right
+    for option, said in ((right + 1) % 3, "✗ Not right."), (right, "✓ Right."):
+        type_into(driver, ".check [type=radio]", by_keys(option))
+        wait(driver, VERDICT, said)
+    scores = f"'{test_check.STORE}', '{{\"{name}\": 4}}'"
+    driver.execute_script(f"localStorage.setItem({scores})")
+    driver.refresh()
+    wait(driver, "return !!document.querySelector('.bd-links .check-mark')")
+    said = driver.execute_script(
+        "return document.querySelector('.bd-links .check-mark').textContent"
+    )
+    assert said.endswith("(4 of 6 right)")
+    driver.execute_script("localStorage.clear()")
+
+
+@pytest.mark.parametrize("engine", ["firefox", "webkit"])
+def test_a_prediction(request, book, engine):
+    driver, name = request.getfixturevalue(engine), test_predict.NAME
+    driver.get((book / f"notebooks/{name}.html").as_uri())
+    wait(driver, FORMS, ".predict form", 2)
+    type_into(driver, ".predict [type=radio]", by_keys(0))
+    wait(driver, GUESSED)
+    said = test_predict.words(name, 0, 0)
+    assert test_check.plain(driver.execute_script(GUESSED)) == said
+    driver.refresh()
+    wait(driver, FORMS, ".predict form", 2)
+    assert test_check.plain(driver.execute_script(GUESSED)) == said
+    driver.execute_script("localStorage.clear()")

@@ -7,8 +7,7 @@ import json
 
 import pytest
 import test_check
-from test_check import REFUSE, by_keys, plain
-from test_engines import firefox, type_into, wait, webkit  # noqa: F401
+from test_check import REFUSE, plain
 from test_labs import violations
 from test_questions import SOURCES
 
@@ -262,20 +261,3 @@ def test_predictions_need_no_questions(visit, page, book):
     commit(page, 0, 0)
     assert verdict(page, 0) == words(NAME, 0, 0)
     page.get_by_text("Your progress").wait_for()  # nor does that
-
-
-SAID = "return document.querySelector('.predict [role=status]').innerText"
-
-
-@pytest.mark.parametrize("engine", ["firefox", "webkit"])
-def test_in_other_engines(request, book, engine):
-    driver = request.getfixturevalue(engine)
-    driver.get((book / f"notebooks/{NAME}.html").as_uri())
-    wait(driver, "return document.querySelectorAll('.predict form').length === 2")
-    type_into(driver, ".predict [type=radio]", by_keys(0))
-    wait(driver, SAID)
-    assert plain(driver.execute_script(SAID)) == words(NAME, 0, 0)
-    driver.refresh()
-    wait(driver, "return document.querySelectorAll('.predict form').length === 2")
-    assert plain(driver.execute_script(SAID)) == words(NAME, 0, 0)
-    driver.execute_script("localStorage.clear()")
