@@ -361,3 +361,4 @@ def test_what_a_page_brings_may_not_come(page, book, name, body):
     )
     page.goto((book / "book" / "index.html").as_uri())
     page.get_by_text(f"could not start ({name} could not be loaded)").wait_for()
+    assert page.locator("[data-lab]").bounding_box()["height"] < 200  # no hole
