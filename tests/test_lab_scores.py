@@ -100,17 +100,13 @@ def test_a_link_has_more_than_the_sliders_show(lab, browser):
 def test_who_comes_back_to_a_link_finds_the_figure_as_it_was_left(lab):
     page = lab("scores")
     press(page, "Sure of 3")
-    link, cost = shared(page), page.inner_text(".lab-scores-cost strong")
+    shared(page)
     press(page, "All equal")
     page.evaluate("location.hash = 'elsewhere'")
     page.go_back()
     page.wait_for_url("**#scores=*")
     page.evaluate("new Promise((go) => setTimeout(go, 300))")
     assert "2.3026" in page.inner_text(".lab-scores-cost")
-    # One that is pasted into the address bar is followed.
-    page.evaluate("location.hash = 'elsewhere'")
-    page.goto(link)
-    page.locator(".lab-scores-cost").filter(has_text=cost).wait_for()
 
 
 @pytest.mark.parametrize(
