@@ -8,8 +8,6 @@ import pytest
 import torch
 from test_lab_draw import Pad
 from test_labs import FRAMES, LABS, number, press, slide
-from test_share import run
-from test_share import shown as program_of
 from torch.nn import functional as F
 
 from mnist_lesson import load_mnist, to_input
@@ -362,18 +360,6 @@ def test_a_digit_of_ones_own_is_learned_from_too(learner):
     press(page, "Reset")
     learner.rest()
     assert "4,001 digits to learn from" in learner.said
-
-
-@pytest.mark.parametrize("start", ["he", "zero"])
-def test_the_program_learns_as_well(learner, start):
-    """Or as badly: from weights of 0, with biases of 0, nothing but guessing."""
-    learner.choose(first_weights=start, weight_decay="0.001", hidden_layers="2")
-    learner.learn(2)
-    program = program_of(learner.page)
-    assert len(program.splitlines()) <= 15
-    torch.manual_seed(0)
-    accuracy = 100 * float(run(program))
-    assert abs(accuracy - shown(learner.page, "held-out accuracy")) < 4
 
 
 def test_a_link_repeats_a_run_with_pauses_and_digits_of_ones_own(learner, browser):

@@ -1,7 +1,6 @@
 """What an address tells of a lab, in a real browser: see book/_static/labs/share.js."""
 
 import contextlib
-import io
 import re
 
 import pytest
@@ -65,7 +64,13 @@ def learn(page):
     slide(page, "Learning rate", "Home", "ArrowRight")
 
 
-USES = {"softmax": learn, "perceptron": learn}
+def look_elsewhere(page):
+    """Move the patch, and choose another pixel."""
+    page.locator(".lab-why-models canvas").first.press("ArrowDown")
+    page.get_by_label("The share of each pixel").press("ArrowDown")
+
+
+USES = {"softmax": learn, "perceptron": learn, "why": look_elsewhere}
 USES |= {"draw": draw, "lenet": open_cell, "pooling": forth, "convolution": forth}
 
 
@@ -101,6 +106,19 @@ def test_a_copied_address_shows_the_same_elsewhere(lab, browser, name):
     other.close()
 
 
+# What is nearly as a lab tells of itself: too many steps, a rate that is not offered …
+TRAINED = [
+    [[1e12, 0.03, 32, 0, 0]], [[5, 7, 32, 0, 0]], [[0.5, 0.03, 32, 0, 0]],
+    [{"levels": [1], "label": 3}], [{"levels": 784 * [0], "label": "x"}],
+]  # fmt: skip
+SHOWN = [{"digit": 784 * [256], "layer": 5, "patch": [13, 1], "pixel": [0, 28]}]
+NEARLY = {
+    "softmax": TRAINED, "perceptron": TRAINED, "scores": [10 * ["1"], 9 * [1]],
+    "draw": [784 * [256], 783 * [1]], "lenet": SHOWN, "why": SHOWN,
+    "pooling": ["1"], "convolution": ["1"],
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", PLACES)
 def test_an_address_that_was_not_copied_here_changes_nothing(lab, page, name):
     opened = rest(lab(name))
@@ -108,6 +126,7 @@ def test_an_address_that_was_not_copied_here_changes_nothing(lab, page, name):
     # No base64, nothing compressed, no state; and the state of something else.
     own = {"digit": [1, 2], "layer": 9.5, "places": 3, "patch": [13, "x"], "pixel": 1}
     states = [None, {"controls": [{}, "x", None, [], "1e9", -1], "own": own}]
+    states += [{"own": nearly} for nearly in NEARLY.get(name, [])]
     packed = page.evaluate(
         """async (states) => {
             const { address } = await lab.load("share");
@@ -116,8 +135,9 @@ def test_an_address_that_was_not_copied_here_changes_nothing(lab, page, name):
         }""",
         states,
     )
-    for state in ["%%%", "abc", *packed]:
-        page.goto("about:blank")
+    for number, state in enumerate(["%%%", "abc", *packed]):
+        if number < 4:  # the others come while the page is open
+            page.goto("about:blank")
         page.goto(f"{address}#{name}={state}")
         page.wait_for_selector("[data-lab] > .lab")
         assert rest(page) == opened, state
@@ -183,153 +203,6 @@ def test_where_nothing_may_be_copied_the_address_has_it(lab):
     assert "#scores=" in page.url
 
 
-def run(program):
-    """Run what a lab shows; give what it prints."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        exec(program, {})
-    return said.getvalue()
-
-
-def shown(page):
-    """The lab's program, unfolded."""
-    code = page.locator(".lab-code code")
-    if not code.is_visible():
-        page.get_by_text("The same in PyTorch").click()
-    page.wait_for_function("document.querySelector('.lab-code code').textContent")
-    return code.inner_text().replace("\u00a0", " ")
-
-
-def numbers(text):
-    """All numbers of a text."""
-    found = re.findall(r"[−-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)
-    return [float(number.replace("−", "-")) for number in found]
-
-
-@pytest.mark.parametrize("name", ["pooling", "convolution"])
-@pytest.mark.parametrize("changed", [False, True])
-def test_the_program_gives_the_outputs_number(lab, name, changed):
-    page = lab(name)
-    if changed:
-        page.get_by_label("input").first.select_option("7")
-        page.get_by_label("stride S").fill("1")
-        for _ in range(60):
-            page.get_by_text("Step forward").click()
-    program = shown(page)
-    assert len(program.splitlines()) <= 15
-    place, value = re.fullmatch(r"(y\[.*\]) = (.*)\n", run(program)).groups()
-    equation = page.inner_text(".lab-equation")
-    assert equation.startswith(place)
-    last = equation.partition(", in row")[0]
-    assert abs(numbers(last)[-1] - float(value)) < 1e-3
-    page.get_by_text("Step forward").click()  # it follows
-    assert page.inner_text(".lab-equation").startswith(run(shown(page)).split(" =")[0])
-
-
-def test_the_program_gives_the_cost_and_the_gradient(lab):
-    page = lab("scores")
-    page.get_by_text("Sure of 3").click()
-    page.get_by_label("Label").select_option("8")
-    page.get_by_role("slider", name="Temperature").press("ArrowRight")
-    program = shown(page)
-    assert len(program.splitlines()) <= 15
-    said = run(program)
-    cost = re.search(r"C = ([\d.]+) nats", said)[1]
-    assert f"= {cost} nats" in page.inner_text(".lab-scores-cost")
-    rows = page.locator(".lab-scores-table tbody tr").all()
-    lists = [numbers(text) for text in re.findall(r"\[(.*?)\]", said, re.DOTALL)]
-    for row, y, slope in zip(rows, *lists, strict=True):
-        cells = row.locator("td").all_inner_texts()
-        assert abs(numbers(cells[1])[0] - y) < 1e-4
-        assert abs(numbers(cells[2])[0] - slope) < 1e-4
-
-
-@pytest.mark.parametrize("function", ["sigmoid", "tanh", "leaky ReLU", "SiLU", "GELU"])
-def test_the_program_gives_the_slope_and_what_comes_back(lab, function):
-    page = lab("activations")
-    page.get_by_label("Activation function f").select_option(function)
-    page.get_by_role("slider", name="a", exact=True).press("ArrowRight")
-    for name in "Weight w", "Input x", "Layers":
-        page.get_by_role("slider", name=name).press("ArrowLeft")
-    program = shown(page)
-    assert len(program.splitlines()) <= 15
-    value, slope, passed = numbers(run(program).replace("f'(a)", ""))
-    assert numbers(page.inner_text(".lab-activations-values"))[1::2] == [value, slope]
-    first = page.locator(".lab-activations-chain tbody tr").last
-    text = first.locator("td").last.inner_text().strip()
-    powers = text.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-    there = float(text.translate(powers).replace(" × 10", "e").replace("−", "-"))
-    assert abs(there - passed) <= 0.05 * abs(passed)
-
-
-@pytest.mark.parametrize("layer", [1, 2, 3, 4])
-def test_the_program_gives_the_open_cell(lab, layer):
-    page = lab("lenet")
-    rest(page)
-    page.locator(".lab-lenet-flow canvas").nth(layer).click(position={"x": 30, "y": 30})
-    program = shown(page)
-    assert len(program.splitlines()) <= 15
-    title = page.locator(".lab-lenet-open > p").first.inner_text()
-    assert abs(float(run(program)) - numbers(title)[-1]) < 2e-4
-
-
-def test_the_program_reads_the_digit_as_the_pad_does(lab):
-    page = lab("draw")
-    pad = Pad(page)
-    pad.says("A real 5")
-    pad.unfold()
-    for act in (lambda: None, lambda: draw(page)):
-        act()
-        rest(page)
-        program = shown(page)
-        assert len(program.splitlines()) <= 15
-        said = run(program)
-        cells = page.locator(".lab-draw-table tbody td:nth-child(2)")
-        expected = [numbers(text)[0] / 100 for text in cells.all_inner_texts()]
-        found = numbers(said[said.index("[") : said.index("]")])
-        assert len(found) == 10
-        assert all(abs(a - b) < 6e-4 for a, b in zip(expected, found, strict=True))
-        answer = page.locator(".lab-draw-answers dd").first.inner_text().split()
-        assert f"reads {answer[0]} ({answer[1]} %)" in said
-    press(page, "Clear")
-    pad.says("The pad is blank")
-    assert "# The pad is blank" in shown(page)
-
-
-@pytest.mark.parametrize("pair", [None, ("3", "8")])
-def test_the_program_gives_the_pixels_shares(lab, pair):
-    page = lab("why")
-    rest(page)
-    if pair:
-        page.get_by_label("Why").select_option(pair[0])
-        page.get_by_label("and not").select_option(pair[1])
-    for _ in range(2):  # to where the ink is
-        page.get_by_label("The share of each pixel").press("ArrowDown")
-    program = shown(page)
-    assert len(program.splitlines()) <= 15
-    difference, added, share = numbers(run(program))
-    sums, pixel = page.locator(".lab-why-pixels p:not(.lab-why-head)").all_inner_texts()
-    found = re.findall(r"[−-]?\d+\.\d{4}", f"{sums} {pixel}")
-    there = [float(number.replace("−", "-")) for number in found]
-    assert share and abs(difference - there[0]) < 2e-4
-    assert abs(added - there[2]) < 2e-4 and abs(share - there[-1]) < 2e-4
-
-
-def test_the_program_is_copied_and_said_so_for_a_while(lab, page):
-    page.add_init_script(
-        "Object.defineProperty(navigator, 'clipboard', { value: { writeText: (text) =>"
-        " { window.copied = text; return Promise.resolve(); } } });"
-    )
-    page.clock.install()
-    program = shown(lab("pooling"))
-    press(page, "Copy the code")
-    said = page.locator(".lab-code [role=status]")
-    said.get_by_text("Copied.").wait_for()
-    assert page.evaluate("copied") == program
-    page.clock.run_for(10_000)
-    assert said.inner_text() == ""
-
-
 @pytest.mark.parametrize("behind", [".", ")", "%20", "&fbclid=x", "=", ">"])
 def test_what_others_put_behind_a_link_is_ignored(lab, browser, behind):
     page = lab("scores")
@@ -372,11 +245,6 @@ def test_whoever_comes_back_finds_the_figure_as_it_was(visit, page):
     page.go_back()
     page.locator("[data-lab] > .lab").wait_for()
     assert rest(page) == seen
-
-
-def test_code_is_not_for_translators(lab):
-    """What a translator writes into it, the figure would write back, for ever."""
-    assert lab("pooling").locator(".lab-code code").get_attribute("translate") == "no"
 
 
 @pytest.mark.parametrize("allowed", [True, False])
