@@ -222,6 +222,11 @@ def test_a_page_comes_with_the_scripts_of_the_lab_that_it_begins_with(page, site
     sources = page.evaluate("[...document.scripts].map(({ src }) => src)")
     [version] = {src.partition("?v=")[2] for src in sources if "/labs/" in src}
     assert len(version) == 8
+    # So does a figure's own page, with the parts' parts; what is long comes later.
+    alone = (site.folder / "notebooks" / "figure-lenet.html").read_text("utf-8")
+    own = re.findall(rf"labs/(\w+)[.]js[?]v={version}", alone)
+    assert own[:3] == ["lab", "lenet", "share"] and len(own) == len({*own})
+    assert {"models", "windows", "means"} < {*own} and "weights" not in own
 
 
 def test_safari_has_all_pictures_to_print_and_iphones_no_full_screen(page, site):
