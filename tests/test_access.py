@@ -39,9 +39,14 @@ def test_a_browser_of_some_years_ago_has_it_too(lab, page, name):
     opened = rest(lab(name))
     for recent in "Promise.withResolvers", "[].toSorted", "[].values().map":
         assert page.evaluate(recent) is None
+    there = page.evaluate("""lab.offload(() => function* () {
+        return typeof Promise.withResolvers;
+    }).then((ask) => ask())""")
+    assert there == "undefined"  # a worker has it no more than the page
     USES.get(name, lambda page: page.evaluate(ANSWER))(page)
     assert rest(page) != opened
-    # (Where the models fail, the pad says so, and has no answer.)
+    # Where framing or the models fail, the pad says so, and has no answer.
+    assert "The drawing" not in page.inner_text(".lab")
     assert "–" not in page.locator(".lab-draw-answer").all_inner_texts()
 
 

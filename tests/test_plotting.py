@@ -372,7 +372,8 @@ def test_figures_are_shown_whatever_the_shell_names_as_backend():
     first = "import matplotlib.pyplot"
     jupyters = run_cells(first, *cells, MPLBACKEND="")
     assert all("image/png" in output.data for [output] in jupyters[2:])
-    assert run_cells(first, *cells, MPLBACKEND="Agg") == jupyters
+    for known in "Agg", "TkAgg":
+        assert run_cells(first, *cells, MPLBACKEND=known) == jupyters
     assert run_cells("import math", *cells, MPLBACKEND="no such backend") == jupyters
 
 

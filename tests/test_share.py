@@ -111,7 +111,7 @@ TRAINED = [
     [[1e12, 0.03, 32, 0, 0]], [[5, 7, 32, 0, 0]], [[0.5, 0.03, 32, 0, 0]],
     [{"levels": [1], "label": 3}], [{"levels": 784 * [0], "label": "x"}],
 ]  # fmt: skip
-SHOWN = [{"digit": 784 * [256], "layer": 5, "patch": [13, 1], "pixel": [0, 28]}]
+SHOWN = [{"digit": 784 * [256], "layer": -1, "patch": [13, 1], "pixel": [0, 28]}]
 NEARLY = {
     "softmax": TRAINED, "perceptron": TRAINED, "scores": [10 * ["1"], 9 * [1]],
     "draw": [784 * [256], 783 * [1]], "lenet": SHOWN, "why": SHOWN,

@@ -14,8 +14,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import lab_scripts
 import pydata_sphinx_theme
-import scripts
 import sphinxext.opengraph
 import stylesheets
 from docutils import nodes
@@ -102,8 +102,8 @@ def drop_what_is_unused(page, static):
     first(page, "script[data-cfasync]").text = EARLY
     # The scripts' options are few. After a style sheet, they would hold up the page.
     file = first(page, f"script[src*={OPTIONS}]")
-    beside = file.itersiblings("script")
-    later = [tag for tag in beside if "DOCUMENTATION_OPT" in tag.text_content()]
+    scripts = file.itersiblings("script")
+    later = [tag for tag in scripts if "DOCUMENTATION_OPT" in tag.text_content()]
     options = (static / OPTIONS).with_suffix(".js").read_text("utf-8")
     inline = E.script("\n".join([options, *(tag.text_content() for tag in later)]))
     first(page, "link[rel=stylesheet]").addprevious(inline)
@@ -130,7 +130,8 @@ def scripts_of(name, page, labs):
     """Give the addresses, on this page, of the scripts that a lab is built of."""
     common = first(page, "script[src*='labs/lab.js']").get("src")
     return [
-        common.replace("/lab.js", f"/{part}.js") for part in scripts.of_lab(name, labs)
+        common.replace("/lab.js", f"/{part}.js")
+        for part in lab_scripts.names(name, labs)
     ]
 
 
@@ -274,8 +275,8 @@ def finish(app, error):
     static = Path(app.outdir, "_static")
     stylesheets.join.cache_clear()  # an earlier build's are gone, or others
     # The labs' scripts fit only together, so all have one version.
-    parts = [p.read_bytes() for p in sorted((static / "labs").rglob("*.js"))]
-    version = sha256(b"".join(parts)).hexdigest()[:8]
+    scripts = [p.read_bytes() for p in sorted((static / "labs").rglob("*.js"))]
+    version = sha256(b"".join(scripts)).hexdigest()[:8]
     for path in Path(app.outdir).rglob("*.html"):
         source = path.read_text("utf-8")
         # Not the theme's templates, nor a page that only leads to another, nor one that

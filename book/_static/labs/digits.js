@@ -5,10 +5,9 @@
    grey levels from 0 (paper) to 255 (ink), and `labels`, a Uint8Array of N digits. */
 "use strict";
 
-lab.define("digits", [], () => (async function unpack(names, packed) {
-  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+lab.define("digits", ["maths"], ({ bytes }) => (async function unpack(names, packed) {
   // No Blob's stream: in a worker of a book on a disk, Safari may not read that.
-  const start = (flow) => { flow.enqueue(bytes); flow.close(); };
+  const start = (flow) => { flow.enqueue(bytes(packed)); flow.close(); };
   const zipped = new ReadableStream({ start });
   const stream = zipped.pipeThrough(new DecompressionStream("deflate"));
   const quads = new Uint8Array(await new Response(stream).arrayBuffer());

@@ -91,6 +91,7 @@ lab.define("lenet", [
     const trail = [], places = STAGES.map(() => ({ map: 0, row: 0, column: 0 }));
     let a, b, found; // the two digits that are compared, and the evidence
     const pair = rivals(() => {
+      weigh();
       draw();
       line.say(difference.textContent);
     });
@@ -245,7 +246,6 @@ lab.define("lenet", [
     function draw() {
       const at = here(), z = stages[5].values, y = softmax(z);
       const best = [...z.keys()].sort((m, n) => z[n] - z[m]);
-      weigh();
       scores.replaceChildren(...[...z].map((score, n) => make("tr",
         { class: n === best[0] && "lab-lenet-best" },
         make("th", { scope: "row" }, String(n)), make("td", fixed(score, 1)),
@@ -265,6 +265,7 @@ lab.define("lenet", [
     function compute(given) {
       digit = digitMap(given);
       [stages, over] = [stagesOf(model, toInput(given)), null];
+      weigh();
     }
     function show(text = "") {
       const [first, second] = draw();
@@ -296,7 +297,6 @@ lab.define("lenet", [
       line);
     await lab.pause();
     compute(lab.bytes(digits[OPENING].image));
-    weigh();
     places[4] = ranked(0);
     await lab.pause();
     show();

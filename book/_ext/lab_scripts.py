@@ -5,17 +5,17 @@ import re
 MOST = 50_000  # bytes: what is longer, such as the models, would be in their way
 
 
-def of_lab(name, labs):
+def names(lab, labs):
     """List them by name, as they say themselves: lab.define("name", ["part", …], …).
 
     lab.js would ask for a lab only when it is read itself, for its parts when the lab
     is, and so on.
     """
     short = {path.stem for path in labs.glob("*.js") if path.stat().st_size < MOST}
-    parts = [name, "share"]
+    parts = [lab, "share"]
     for part in parts:  # it grows
         script = (labs / f"{part}.js").read_text("utf-8")
-        named = re.search(r'lab\.define\("\w+", \[([^]]*)\]', script)
+        named = re.search(r'lab\.define\(\s*"\w+",\s*\[([^]]*)\]', script)
         needed = re.findall(r"\w+", named[1]) if named else []
         parts += [other for other in needed if other in short - {*parts}]
     return parts
