@@ -254,9 +254,8 @@ def data(args: argparse.Namespace) -> int:
 
 def trained(args: argparse.Namespace) -> tuple[Trainer, Path]:
     """Load a saved epoch into the model that it fits."""
-    newest = max(
-        FOLDER.glob("*/epoch_*.pt"), key=os.path.getmtime, default=FOLDER / "*"
-    )
+    every = (path for run in FOLDER.glob("*") for path in saved_epochs(run).values())
+    newest = max(every, key=os.path.getmtime, default=FOLDER / "*")
     folder = home_path(args.checkpoint_dir or newest.parent)
     epochs = saved_epochs(folder)
     if not epochs:

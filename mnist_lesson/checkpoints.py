@@ -1,6 +1,6 @@
 """Checkpoints: what a training run saves after each epoch, to go on from there.
 
-A folder holds one training run. The run writes its identity there before its first
+A folder holds one training run. The run writes its identity there after its first
 step, and from then on only epochs with that identity count: those of an earlier run
 are never taken for this one's, at whatever moment either was killed.
 """
@@ -12,6 +12,7 @@ import re
 import secrets
 import warnings
 import zipfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -25,6 +26,7 @@ from .devices import uncompiled
 from .events import EndEpoch, Evaluation, History
 from .ranks import Ranks
 from .system import atomic_write
+from .values import short
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Checkpoints:
 
         Of several ranks, the first alone reads its epochs, and writes there.
         """
+        _want_plain(self.model)
         saved = ranks.first(lambda: self._find(resume))
         if saved is None:
             return History()
@@ -70,7 +73,8 @@ class Checkpoints:
         """Find the last epoch to go on from, and compare; or begin anew: None."""
         for half_written in ".epoch_*.pt-*", ".run.json-*":  # by a run that was killed
             for path in self.folder.glob(half_written):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # it does no harm
+                    path.unlink()
         if resume:
             run = _identity(self.folder)
             for path in reversed(saved_epochs(self.folder).values()):
@@ -82,10 +86,15 @@ class Checkpoints:
             for path in saved_epochs(self.folder).values():
                 _load(path)  # another program's are not ours to remove
         self.run = secrets.token_hex(8)
+        if not saved_epochs(self.folder):
+            self.take_folder()  # or say at once that nothing can be written there
+        return None
+
+    def take_folder(self) -> None:
+        """Write the run's identity, and remove the epochs of an earlier one."""
         _write(self.folder / "run.json", json.dumps({"run": self.run}).encode())
         for path in saved_epochs(self.folder).values():
             path.unlink(missing_ok=True)  # they no longer count
-        return None
 
     def _check(self, saved: dict[str, Any], path: Path) -> None:
         """Refuse an epoch of another run, before anything is changed."""
@@ -141,9 +150,11 @@ class Checkpoints:
 def saved_epochs(folder: Path) -> dict[int, Path]:
     """List a folder's checkpoints by epoch, in order."""
     found = {}
-    for path in folder.glob("epoch_*.pt"):
-        if match := re.fullmatch(r"epoch_(\d+)\.pt", path.name):
-            found[int(match[1])] = path
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for path in folder.iterdir():
+            match = re.fullmatch(r"epoch_(\d+)\.pt", path.name)
+            if match and path.is_file():
+                found[int(match[1])] = path
     return dict(sorted(found.items()))
 
 
@@ -215,6 +226,23 @@ def _load(path: Path) -> dict[str, Any]:
             "one; remove it, or choose another folder"
         ) from error
     return saved
+
+
+def _want_plain(model: nn.Module) -> None:
+    """Refuse extra state that a checkpoint could hold, but nobody read again."""
+    for name, value in model.state_dict().items():
+        file = io.BytesIO()
+        try:
+            if not isinstance(value, torch.Tensor):
+                torch.save(value, file)
+                file.seek(0)
+                torch.load(file, weights_only=True)
+        except Exception as error:
+            raise ValueError(
+                f"{name} is {short(value)}, which no checkpoint can hold: let "
+                "get_extra_state give tensors, numbers and texts, or lists and "
+                "dictionaries of them"
+            ) from error
 
 
 def _compare(model: nn.Module, saved: Any, path: Path, *, layers: bool) -> None:

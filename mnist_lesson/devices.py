@@ -88,8 +88,8 @@ def _try_sum(device: torch.device) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Give what PyTorch says first; below that come hints for its developers."""
-    return str(error).splitlines()[0]
+    """Give what PyTorch says first; behind that come hints for its developers."""
+    return str(error).splitlines()[0].split(". ")[0]
 
 
 def uncompiled(model: nn.Module) -> nn.Module:

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import re
 import sys
 import tempfile
 import threading
@@ -159,8 +160,10 @@ def _download(mirror: str, name: str) -> bytes:
         fetched.result()
         if zipped.getvalue().lstrip().startswith(b"<"):
             raise ValueError("a web page came instead; does this network want a login?")
-        zipped.seek(0)
-        content = gzip.GzipFile(fileobj=zipped).read(LARGEST)
+        content = zipped.getvalue()
+        if content.startswith(b"\x1f\x8b"):  # or it was unzipped on its way
+            zipped.seek(0)
+            content = gzip.GzipFile(fileobj=zipped).read(LARGEST)
     if not is_verified(name, content):
         raise ValueError("its contents are not MNIST's: the SHA-256 differs")
     return content
@@ -193,6 +196,7 @@ def _reason(error: BaseException) -> str:
         error = inner
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     text = text.split(" for url: ")[0].strip().rstrip(".").replace(". ", ": ")
+    text = re.sub(r"//[^/\s]*@", "//", text)  # no proxy's password
     return through + " ".join(text.split())
 
 

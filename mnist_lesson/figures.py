@@ -91,7 +91,7 @@ def draw_lenet() -> Diagram:
     fig.write(3.9, 6.86, "2×2 max pooling", "+ ReLU")
     image = _stack(fig, 0.25, 6.45, 1, 28, 0.045, "none")
     place = (0.25, 1.51, 5.19, 6.45)
-    fig.ax.imshow(_seven(), cmap="gray_r", extent=place, aspect="auto")
+    fig.ax.imshow(_seven(), cmap="gray_r", extent=place, aspect="auto", origin="upper")
     c1 = _stack(fig, 2.1, 6.25, 20, 24, 0.045, BEFORE)
     p1 = _stack(fig, 4.2, 5.98, 20, 12, 0.045, AFTER)
     _field(fig, image, c1, (12, 13), 5, "weight")

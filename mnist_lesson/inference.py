@@ -136,7 +136,7 @@ def compute_logits(model: nn.Module, images: np.ndarray | torch.Tensor) -> torch
 def checked(logits: torch.Tensor, images: int, *, learns: bool = False) -> torch.Tensor:
     """Give logits as float32, or say that they are none, or nothing to learn from."""
     if isinstance(logits, torch.Tensor):
-        if logits.shape == (images, 10):
+        if logits.shape == (images, 10) and not logits.is_complex():
             if learns and not logits.requires_grad:
                 raise ValueError(
                     "the logits don't depend on anything that the model can learn: "
@@ -144,7 +144,7 @@ def checked(logits: torch.Tensor, images: int, *, learns: bool = False) -> torch
                     "or for frozen layers"
                 )
             return logits.float()
-        found = str(tuple(logits.shape))
+        found = f"{'complex ' * logits.is_complex()}{tuple(logits.shape)}"
     else:
         found = f"a {type(logits).__name__}"
     count = "1 image" if images == 1 else f"{images} images"

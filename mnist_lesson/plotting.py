@@ -133,7 +133,7 @@ class CostPlotter:
                 temporary.write_bytes(self._draw())
         elif in_notebook():
             self._show()
-        else:
+        elif sys.stdout:
             for title, points in self._curves.items():
                 for step, value, _ in points[self._written[title] :]:
                     sys.stdout.write(f"step {step:,}: {title} {_brief(value)}\n")
@@ -319,9 +319,9 @@ class CostLogger:
             line = f"epoch {event.epoch}, batch {event.batch}: {_judged(event)}"
         else:
             return
-        stream = self._stream or sys.stdout
-        stream.write(line + "\n")
-        stream.flush()
+        if stream := self._stream or sys.stdout:  # a program without a console has none
+            stream.write(line + "\n")
+            stream.flush()
 
 
 def _judged(what: EndIteration | Evaluation) -> str:

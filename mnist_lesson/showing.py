@@ -73,10 +73,11 @@ def show_table(heading: Iterable[object], *rows: Iterable[object]) -> Table:
         If a row is longer or shorter than the heading, or the heading is empty; or if
         all rows were given as one.
     """
-    top, *lines = [tuple(map(str, row)) for row in (heading, *rows)]
-    whole = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else []
+    top, *given = [tuple(row) for row in (heading, *rows)]
+    whole = given[0] if len(given) == 1 and not isinstance(rows[0], tuple) else ()
     if whole and all(isinstance(r, list | tuple) and len(r) == len(top) for r in whole):
         raise ValueError("the only row holds rows: put a star before them, *rows")
+    top, *lines = [tuple(map(str, row)) for row in (top, *given)]
     for number, line in enumerate(lines, 1):
         if len(line) != len(top):
             raise ValueError(
@@ -236,7 +237,8 @@ def show_recognition(recognition: Recognition) -> "Figure":
 
     figure = Figure(figsize=(6, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+    look = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
+    left.imshow(image, **look, origin="upper", aspect="equal")
     left.set(title="what the model sees", xticks=[], yticks=[])
     if image.shape == (28, 28) and recognition.outlier:
         left.set_xlabel("unlike any digit", color=VERMILION)
@@ -309,8 +311,9 @@ def _side_by_side(
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
+    look = {"vmin": low, "vmax": high, "origin": "upper", "aspect": "equal"}
     for axes, picture, title in zip(grid, stack, words, strict=False):
-        image = axes.imshow(picture, cmap=colors, vmin=low, vmax=high)
+        image = axes.imshow(picture, cmap=colors, **look)
         image.set_cmap(image.get_cmap().with_extremes(bad="gray"))
-        axes.set_title(title, fontsize=12, pad=3)
+        axes.set_title(title, fontsize=12, pad=3, parse_math=False)
     return figure

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import devices, events, inference
-from .checkpoints import Checkpoints, fingerprint, restore, saved_epochs
+from .checkpoints import Checkpoints, fingerprint, restore
 from .data import Digits, to_input
 from .devices import autocast, find_device, input_format, pick_device, random_numbers
 from .events import EndEpoch, EndIteration, Evaluation, Handler, History
@@ -186,10 +186,8 @@ class Trainer:
         keep_freed_memory()
         self.model.to(self.device)  # the caller may have moved it
         folder = home_path(checkpoint_dir).absolute() if checkpoint_dir else None
-        replaced = folder and not resume and saved_epochs(folder)
-        if replaced or any(map(nn.parameter.is_lazy, self.model.parameters())):
-            # A model that cannot compute costs no checkpoint; lazy layers get sizes.
-            self.predict(train.images[:2])
+        if any(map(nn.parameter.is_lazy, self.model.parameters())):
+            self.predict(train.images[:1])  # now they have sizes
         optimizer, history, ranks = self._optimizer(), History(), join(self.device)
         if folder or ranks.count > 1:
             settings |= {"epochs": epochs, "batch_size": batch_size, "seed": seed}
@@ -227,11 +225,12 @@ class Trainer:
                     all_logits = images.new_zeros((len(train), 10), dtype=torch.float32)
                     pieces = (x.split(batch_size) for x in (order, targets, all_logits))
                     batches = [*zip(*pieces, strict=True)]
-                    with inference.ANSWERING:
-                        self.model.train()
-                        for layer, training in frozen:
-                            layer.training = training
                     for batch, whole in enumerate(batches):
+                        if batch == 0 or not self.model.training:  # a handler's eval()
+                            with inference.ANSWERING:
+                                self.model.train()
+                                for layer, training in frozen:
+                                    layer.training = training
                         indices, target, seen = ranks.part(whole)
                         group["lr"] = float(self.rate(step, steps))
                         # 20 times as fast as images[indices] on a CPU:
@@ -250,6 +249,8 @@ class Trainer:
                             ranks.merge([*gradients, cost.detach()], share, whole[2])
                         _clip(gradients)
                         optimizer.step()
+                        if folder and step == 0:  # what cannot learn replaces nothing
+                            ranks.first(run.take_folder)
                         if handlers:
                             accuracy = partial(inference.accuracy, whole[2], whole[1])
                             event = EndIteration(
@@ -281,8 +282,7 @@ class Trainer:
                 stacklevel=3,  # the decorator is between
             )
         finally:
-            for parameter in learned:
-                parameter.grad = None  # a backward of the caller's would add to it
+            self.model.zero_grad()  # or a backward of the caller's would add to it
         return history
 
     def evaluate(self, digits: Digits) -> Evaluation:

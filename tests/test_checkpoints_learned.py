@@ -199,18 +199,41 @@ def test_what_a_layer_shows_of_itself_may_change_while_it_learns(tmp_path, few):
     assert resumed.fit(few, resume=True, **settings) == whole.fit(few, epochs=2)
 
 
-def test_a_model_that_cannot_compute_costs_no_checkpoint(tmp_path, few):
+class Fails(SoftmaxRegression):
+    """It answers, but while it trains it raises an error."""
+
+    def forward(self, x):
+        assert not self.training, "it fails"
+        return super().forward(x)
+
+
+def test_a_model_that_cannot_learn_costs_no_checkpoint(tmp_path, few):
     settings = {"epochs": 2, "checkpoint_dir": tmp_path}
     make().fit(few, **settings)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    for model, error in (nn.Linear(5, 10), RuntimeError), (nn.Flatten(), ValueError):
-        model.learned = nn.Parameter(torch.zeros(1))
-        with pytest.raises(
-            error, match=r"shapes cannot|logits of shape .* for 2 images,"
-        ):
-            Trainer(model, device="cpu").fit(few, **settings)
+    no_logits, no_rate, fails = nn.Flatten(), make(), make(Fails)
+    no_logits.learned = nn.Parameter(torch.zeros(1))
+    no_rate.rate = lambda step, steps: None
+    for trainer, error, message in (
+        (Trainer(no_logits, device="cpu"), ValueError, "logits of shape .* 128 images"),
+        (no_rate, TypeError, "NoneType"),
+        (fails, AssertionError, "it fails"),
+    ):
+        with pytest.raises(error, match=message):
+            trainer.fit(few, **settings)
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert after == before and len(after) == 3
+
+
+@pytest.mark.parametrize("extra", [np.float64(3), {"seen": np.zeros(2)}, range(3)])
+def test_what_no_checkpoint_can_hold_is_said_at_the_start(tmp_path, few, extra):
+    make(Counting).fit(few, epochs=1, checkpoint_dir=tmp_path)
+    trainer = make(Counting)
+    trainer.model.extra, before = extra, weights(trainer)
+    with pytest.raises(ValueError, match=r"_extra_state is .* tensors, numbers and"):
+        trainer.fit(few, epochs=1, checkpoint_dir=tmp_path)
+    assert same(weights(trainer), before)
+    make(Counting).restore(tmp_path, 0)
 
 
 def test_where_checkpoints_go_is_settled_at_the_start(tmp_path, few, monkeypatch):
@@ -236,7 +259,9 @@ def test_no_gradient_stays_for_the_next_one_to_be_added_to(few, end):
         if end:
             raise end
 
-    trainer = make()
+    trainer = make(LeNet)
+    trainer.model[0].requires_grad_(False)
+    thaw = lambda _: trainer.model[0].requires_grad_(True)  # noqa: E731
     with warnings.catch_warnings(action="ignore"), suppress(ZeroDivisionError):
-        trainer.fit(few, epochs=1, event_handler=stop)
+        trainer.fit(few, epochs=1, event_handler=[thaw, stop])
     assert all(p.grad is None for p in trainer.model.parameters())

@@ -90,3 +90,10 @@ def test_within_the_callers_autocast_each_step_has_the_weights_of_the_last(few):
         assert within.evaluate(few) == expected[-1].validation
         assert not torch.equal(within.model(x), before)  # the caller's, in 16 bits
     assert same(weights(alone), weights(within))
+
+
+def test_a_device_that_this_pytorch_lacks_is_refused_in_a_sentence():
+    """Its own message names every device that there is, and its makers' tools."""
+    with pytest.raises(ValueError, match=r"device names 'xla', .* try") as error:
+        Trainer(SoftmaxRegression(), device="xla")
+    assert len(str(error.value)) < 250

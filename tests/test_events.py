@@ -1,12 +1,20 @@
 """Events from plain numbers, and the history of a training run."""
 
 import math
+import sys
 
 import pytest
 import torch
-from trainers import make
+from trainers import Dropping, make
 
-from mnist_lesson import EndEpoch, EndIteration, Evaluation, History
+from mnist_lesson import (
+    CostLogger,
+    CostPlotter,
+    EndEpoch,
+    EndIteration,
+    Evaluation,
+    History,
+)
 
 
 def history(*costs):
@@ -72,3 +80,23 @@ def test_a_handler_may_be_a_list_and_leave_one(few):
     handlers = [once, rest]
     make().fit(few, epochs=1, batch_size=150, event_handler=handlers)
     assert handlers == [rest] and len(rest) == 3  # the first event came to it, too
+
+
+def test_a_handler_may_put_the_model_into_evaluation_mode(few):
+    """To look at its answers; the next step learns as if it had not."""
+    quiet, asked, modes = make(Dropping), make(Dropping), []
+
+    def look(event):
+        modes.append(asked.model.training)
+        asked.model.eval()
+
+    expected = quiet.fit(few, few, epochs=2)
+    assert asked.fit(few, few, epochs=2, event_handler=look) == expected
+    assert modes == 2 * [True, True, True, False]
+
+
+def test_a_program_without_a_console_may_log(few, monkeypatch):
+    """As under Windows' pythonw: there is no standard output."""
+    monkeypatch.setattr(sys, "stdout", None)
+    listening = [CostLogger(), CostPlotter()]
+    assert len(make().fit(few, few, epochs=1, event_handler=listening)) == 1

@@ -130,6 +130,7 @@ def test_what_is_refused(few):
         (lambda x: (x.flatten(1)[:, :10],), "a tuple"),
         (lambda x: None, "a NoneType"),
         (lambda x: x.flatten(1)[:1, :10], r"\(1, 10\)"),
+        (lambda x: x.flatten(1)[:, :10] + 1j, r"complex \(300, 10\)"),
     ],
 )
 def test_what_is_no_logits(few, answer, found):

@@ -166,6 +166,9 @@ def test_show_table():
     refused("row 1 .* of the 2 columns, not 3", show_table, "ab", (1, 2, 3))
     refused("heading must have an entry", show_table, ())
     refused("put a star before them", show_table, "ab", [("LeNet", 99), ("MLP", 98)])
+    refused(
+        "put a star before them", show_table, "ab", zip("LM", (99, 98), strict=True)
+    )
     for row in iter("cd"), np.array([1, 2]), ((5, 5), (2, 2)):
         assert len(repr(show_table("ab", row)).splitlines()) == 2
 
@@ -178,3 +181,17 @@ def test_spread():
     assert spread([True, False]) == "0.5 ± 0.7"
     for values in ([1.0], [], ["a", "b"], [[1, 2], [3, 4]], 3.0, None):
         refused("numbers of at least two runs", spread, values)
+
+
+def test_pictures_are_upright_and_titles_plain_whatever_the_settings_say():
+    picture = np.arange(784).reshape(28, 28) % 256
+    with plt.rc_context({"image.origin": "lower", "image.aspect": "auto"}):
+        figures = [
+            show_digits(picture, ["$$"]),
+            show_maps(picture, ["a_$"]),
+            show_recognition(Recognition(3, torch.full((10,), 0.1), picture)),
+        ]
+    for figure in figures:
+        [image] = figure.axes[0].images
+        assert image.origin == "upper" and figure.axes[0].get_aspect() == 1
+        figure.canvas.draw()  # no title is read as mathematics
