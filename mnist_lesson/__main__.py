@@ -254,9 +254,13 @@ def data(args: argparse.Namespace) -> int:
 
 def trained(args: argparse.Namespace) -> tuple[Trainer, Path]:
     """Load a saved epoch into the model that it fits."""
-    every = (path for run in FOLDER.glob("*") for path in saved_epochs(run).values())
-    newest = max(every, key=os.path.getmtime, default=FOLDER / "*")
-    folder = home_path(args.checkpoint_dir or newest.parent)
+    if not (folder := args.checkpoint_dir):
+        every: list[Path] = []
+        for run in FOLDER.glob("*"):
+            with suppress(OSError):  # not ours to read
+                every += saved_epochs(run).values()
+        folder = max(every, key=os.path.getmtime, default=FOLDER / "*").parent
+    folder = home_path(folder)
     epochs = saved_epochs(folder)
     if not epochs:
         raise FileNotFoundError(

@@ -1,8 +1,9 @@
 """Checkpoints: what a training run saves after each epoch, to go on from there.
 
-A folder holds one training run. The run writes its identity there after its first
+A folder holds one training run. The run writes its identity there before its first
 step, and from then on only epochs with that identity count: those of an earlier run
-are never taken for this one's, at whatever moment either was killed.
+are never taken for this one's, at whatever moment either was killed. They are removed
+after that step; if it fails, the folder is the earlier run's again.
 """
 
 import hashlib
@@ -43,6 +44,8 @@ class Checkpoints:
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
     run: str = ""
+    before: str | None = None  # whose the folder was
+    began: bool = False  # here, and has not made a step
 
     def __post_init__(self) -> None:
         self.model = uncompiled(self.model)
@@ -85,16 +88,30 @@ class Checkpoints:
         if _identity(self.folder) is None:
             for path in saved_epochs(self.folder).values():
                 _load(path)  # another program's are not ours to remove
-        self.run = secrets.token_hex(8)
-        if not saved_epochs(self.folder):
-            self.take_folder()  # or say at once that nothing can be written there
+        self.before, self.run = _identity(self.folder), secrets.token_hex(8)
+        self._identify(self.run)
+        self.began = True
         return None
 
-    def take_folder(self) -> None:
-        """Write the run's identity, and remove the epochs of an earlier one."""
-        _write(self.folder / "run.json", json.dumps({"run": self.run}).encode())
-        for path in saved_epochs(self.folder).values():
-            path.unlink(missing_ok=True)  # they no longer count
+    def _identify(self, run: str) -> None:
+        """Say in the folder whose it is."""
+        _write(self.folder / "run.json", json.dumps({"run": run}).encode())
+
+    def remove_earlier(self) -> None:
+        """Remove the epochs of an earlier run, when a first step has succeeded."""
+        self.began = False
+        if _identity(self.folder) == self.run:  # or another has begun meanwhile
+            for path in saved_epochs(self.folder).values():
+                path.unlink(missing_ok=True)  # they no longer count
+
+    def give_back(self) -> None:
+        """Leave the folder to an earlier run, if the first step has failed."""
+        with suppress(OSError):  # which would hide why it failed
+            if self.began and _identity(self.folder) == self.run:
+                if self.before:
+                    self._identify(self.before)
+                else:
+                    (self.folder / "run.json").unlink()
 
     def _check(self, saved: dict[str, Any], path: Path) -> None:
         """Refuse an epoch of another run, before anything is changed."""
@@ -236,7 +253,7 @@ def _want_plain(model: nn.Module) -> None:
             if not isinstance(value, torch.Tensor):
                 torch.save(value, file)
                 file.seek(0)
-                torch.load(file, weights_only=True)
+                torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
             raise ValueError(
                 f"{name} is {short(value)}, which no checkpoint can hold: let "

@@ -196,7 +196,8 @@ def _reason(error: BaseException) -> str:
         error = inner
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     text = text.split(" for url: ")[0].strip().rstrip(".").replace(". ", ": ")
-    text = re.sub(r"//[^/\s]*@", "//", text)  # no proxy's password
+    text = re.sub(r"//.*@", "//", text)  # no proxy's password, nor a part of it
+    text = re.sub(r"'.*'(?= is not a valid host)", "it", text)
     return through + " ".join(text.split())
 
 

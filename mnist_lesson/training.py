@@ -139,7 +139,7 @@ class Trainer:
             epoch; a list of handlers is called in order.
         checkpoint_dir
             Where to save each epoch, as ``epoch_0.pt`` and so on; made if need be.
-            Checkpoints of an earlier training run in it are removed.
+            Those of an earlier training run in it are removed after the first step.
         resume
             Continue after the last epoch saved in `checkpoint_dir`, with the result of
             an uninterrupted run; start anew if there is none.
@@ -187,7 +187,7 @@ class Trainer:
         self.model.to(self.device)  # the caller may have moved it
         folder = home_path(checkpoint_dir).absolute() if checkpoint_dir else None
         if any(map(nn.parameter.is_lazy, self.model.parameters())):
-            self.predict(train.images[:1])  # now they have sizes
+            self.predict(train.images[:2])  # now they have sizes
         optimizer, history, ranks = self._optimizer(), History(), join(self.device)
         if folder or ranks.count > 1:
             settings |= {"epochs": epochs, "batch_size": batch_size, "seed": seed}
@@ -226,16 +226,15 @@ class Trainer:
                     pieces = (x.split(batch_size) for x in (order, targets, all_logits))
                     batches = [*zip(*pieces, strict=True)]
                     for batch, whole in enumerate(batches):
-                        if batch == 0 or not self.model.training:  # a handler's eval()
-                            with inference.ANSWERING:
-                                self.model.train()
-                                for layer, training in frozen:
-                                    layer.training = training
                         indices, target, seen = ranks.part(whole)
                         group["lr"] = float(self.rate(step, steps))
                         # 20 times as fast as images[indices] on a CPU:
                         inputs = to_input(images.index_select(0, indices))
                         with inference.ANSWERING, mixed:
+                            if batch == 0 or not self.model.training:  # by a handler
+                                self.model.train()
+                                for layer, training in frozen:
+                                    layer.training = training
                             logits = self.model(inputs.to(**input_kwargs))
                         logits = inference.checked(logits, len(indices), learns=True)
                         cost = F.cross_entropy(logits, target)
@@ -244,18 +243,17 @@ class Trainer:
                         cost.backward()
                         gradients = [p.grad for p in learned if p.grad is not None]
                         seen.copy_(logits.detach())
+                        paid = cost.detach()
                         if ranks.count > 1:
                             share = len(indices) / len(whole[0])
-                            ranks.merge([*gradients, cost.detach()], share, whole[2])
+                            ranks.merge([*gradients, paid], share, whole[2])
                         _clip(gradients)
                         optimizer.step()
                         if folder and step == 0:  # what cannot learn replaces nothing
-                            ranks.first(run.take_folder)
+                            ranks.first(run.remove_earlier)
                         if handlers:
                             accuracy = partial(inference.accuracy, whole[2], whole[1])
-                            event = EndIteration(
-                                epoch, batch, step, cost.detach(), accuracy
-                            )
+                            event = EndIteration(epoch, batch, step, paid, accuracy)
                             with lend():
                                 events.emit(event, handlers)
                         step += 1
@@ -276,13 +274,15 @@ class Trainer:
                     ranks.first(partial(run.save, history))
                 events.emit(history[-1], handlers)
         except KeyboardInterrupt:
-            warnings.warn(
-                f"the training run was interrupted after {len(history)} of {epochs} "
-                "epochs",
-                stacklevel=3,  # the decorator is between
-            )
+            said = f"the training run was interrupted after {len(history)} of {epochs}"
+            warnings.warn(f"{said} epochs", stacklevel=3)  # the decorator is between
+        except Exception:
+            if folder:
+                run.give_back()
+            raise
         finally:
-            self.model.zero_grad()  # or a backward of the caller's would add to it
+            for parameter in {*learned, *self.model.parameters()}:
+                parameter.grad = None  # a backward of the caller's would add to it
         return history
 
     def evaluate(self, digits: Digits) -> Evaluation:

@@ -223,6 +223,40 @@ def test_a_model_that_cannot_learn_costs_no_checkpoint(tmp_path, few):
             trainer.fit(few, **settings)
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert after == before and len(after) == 3
+    with pytest.raises(AssertionError, match="it fails"):
+        fails.fit(few, epochs=2, checkpoint_dir=tmp_path / "new")
+    assert not [*(tmp_path / "new").iterdir()]
+
+
+def test_who_is_stopped_before_the_first_step_has_begun_anew(tmp_path, few):
+    """The earlier run's epochs are still there, but are not taken for its own."""
+
+    class Stops(SoftmaxRegression):
+        def forward(self, x):
+            raise KeyboardInterrupt
+
+    settings = {"epochs": 1, "checkpoint_dir": tmp_path}
+    earlier, anew = make(), make(seed=1)
+    earlier.fit(few, **settings)
+    with pytest.warns(UserWarning, match="interrupted after 0 of 1 epochs"):
+        make(Stops).fit(few, **settings)
+    assert (tmp_path / "epoch_0.pt").is_file()
+    history = anew.fit(few, resume=True, **settings)
+    assert history == make(seed=1).fit(few, epochs=1)
+
+
+def test_who_begins_in_ones_first_step_keeps_the_folder(tmp_path, few):
+    another, first = make(seed=1), []
+
+    class Slow(SoftmaxRegression):
+        def forward(self, x):
+            if not first:
+                first.append(another.fit(few, epochs=1, checkpoint_dir=tmp_path))
+            return super().forward(x)
+
+    with pytest.raises(RuntimeError, match="another training run has begun in this"):
+        make(Slow).fit(few, epochs=1, checkpoint_dir=tmp_path)
+    make().restore(tmp_path, 0)
 
 
 @pytest.mark.parametrize("extra", [np.float64(3), {"seen": np.zeros(2)}, range(3)])
