@@ -196,12 +196,12 @@ def train(args: argparse.Namespace) -> int:
 def stop(*_: object) -> None:
     """End the training run as if by Ctrl-C, when the process is told to end.
 
-    torchrun tells it to all when one has died: they get a second to notice that by
-    themselves, and to say so.
+    torchrun tells it to all when one has died: they get some seconds to notice that by
+    themselves, and to say so, however busy the machine is.
     """
     if not launched():
         raise KeyboardInterrupt
-    timer = threading.Timer(1, _thread.interrupt_main)
+    timer = threading.Timer(5, _thread.interrupt_main)
     timer.daemon = True
     timer.start()
 
