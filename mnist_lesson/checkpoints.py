@@ -78,17 +78,17 @@ class Checkpoints:
             for path in self.folder.glob(half_written):
                 with suppress(OSError):  # it does no harm
                     path.unlink()
+        self.before = _identity(self.folder)
         if resume:
-            run = _identity(self.folder)
             for path in reversed(saved_epochs(self.folder).values()):
                 saved = _load(path)
-                if run is None or run == saved["run"]:
+                if self.before in (None, saved["run"]):
                     self._check(saved, path)
                     return saved
-        if _identity(self.folder) is None:
+        if self.before is None:
             for path in saved_epochs(self.folder).values():
                 _load(path)  # another program's are not ours to remove
-        self.before, self.run = _identity(self.folder), secrets.token_hex(8)
+        self.run = secrets.token_hex(8)
         self._identify(self.run)
         self.began = True
         return None
@@ -248,12 +248,13 @@ def _load(path: Path) -> dict[str, Any]:
 def _want_plain(model: nn.Module) -> None:
     """Refuse extra state that a checkpoint could hold, but nobody read again."""
     for name, value in model.state_dict().items():
+        if isinstance(value, torch.Tensor):
+            continue
         file = io.BytesIO()
         try:
-            if not isinstance(value, torch.Tensor):
-                torch.save(value, file)
-                file.seek(0)
-                torch.load(file, map_location="cpu", weights_only=True)
+            torch.save(value, file)
+            file.seek(0)
+            torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
             raise ValueError(
                 f"{name} is {short(value)}, which no checkpoint can hold: let "

@@ -59,7 +59,7 @@ def pick_device() -> torch.device:
             raise
         warnings.warn(
             f"PyTorch cannot compute on the {device.type} device that it finds here "
-            f"({_first_line(error)}), so the CPU does",
+            f"({_first_sentence(error)}), so the CPU does",
             stacklevel=2,
         )
         return cpu
@@ -76,7 +76,7 @@ def find_device(name: torch.device | str, source: str) -> torch.device:
     except (RuntimeError, AssertionError, ImportError, TypeError) as error:
         raise ValueError(
             f"{source} names {name!r}, which PyTorch cannot use on this machine "
-            f'({_first_line(error)}); try "cpu"'
+            f'({_first_sentence(error)}); try "cpu"'
         ) from error
     return device
 
@@ -87,7 +87,7 @@ def _try_sum(device: torch.device) -> None:
         (torch.ones(1, device=device) + 1).item()
 
 
-def _first_line(error: Exception) -> str:
+def _first_sentence(error: Exception) -> str:
     """Give what PyTorch says first; behind that come hints for its developers."""
     return str(error).splitlines()[0].split(". ")[0]
 

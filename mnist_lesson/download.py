@@ -15,6 +15,7 @@ from concurrent.futures import Future, as_completed, wait
 from pathlib import Path
 from typing import Any
 
+from .idx import GZIP_MAGIC
 from .system import atomic_write, in_notebook
 
 # SHA-256 of the decompressed contents: mirrors may compress them in their own way.
@@ -158,10 +159,10 @@ def _download(mirror: str, name: str) -> bytes:
             elif time.monotonic() - since > STALL_SECONDS:
                 raise TimeoutError(f"no progress for {STALL_SECONDS} seconds")
         fetched.result()
-        if zipped.getvalue().lstrip().startswith(b"<"):
-            raise ValueError("a web page came instead; does this network want a login?")
         content = zipped.getvalue()
-        if content.startswith(b"\x1f\x8b"):  # or it was unzipped on its way
+        if content.lstrip().startswith(b"<"):
+            raise ValueError("a web page came instead; does this network want a login?")
+        if content.startswith(GZIP_MAGIC):  # or it was unzipped on its way
             zipped.seek(0)
             content = gzip.GzipFile(fileobj=zipped).read(LARGEST)
     if not is_verified(name, content):

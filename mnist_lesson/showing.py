@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # Matplotlib is loaded to draw, not to import this
     from .drawing import Figure
 
 MOST_PICTURES = 1_000  # side by side
+UPRIGHT: Any = {"origin": "upper", "aspect": "equal"}  # whatever a style says
 
 
 class Table:
@@ -237,8 +238,7 @@ def show_recognition(recognition: Recognition) -> "Figure":
 
     figure = Figure(figsize=(6, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    look = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
-    left.imshow(image, **look, origin="upper", aspect="equal")
+    left.imshow(image, cmap="gray_r", vmin=0, vmax=255, **UPRIGHT)
     left.set(title="what the model sees", xticks=[], yticks=[])
     if image.shape == (28, 28) and recognition.outlier:
         left.set_xlabel("unlike any digit", color=VERMILION)
@@ -311,9 +311,8 @@ def _side_by_side(
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
-    look = {"vmin": low, "vmax": high, "origin": "upper", "aspect": "equal"}
     for axes, picture, title in zip(grid, stack, words, strict=False):
-        image = axes.imshow(picture, cmap=colors, **look)
+        image = axes.imshow(picture, cmap=colors, vmin=low, vmax=high, **UPRIGHT)
         image.set_cmap(image.get_cmap().with_extremes(bad="gray"))
         axes.set_title(title, fontsize=12, pad=3, parse_math=False)
     return figure

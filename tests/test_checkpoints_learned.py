@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_checkpoints import Curved, stop_in
 from torch import nn
-from trainers import make, same, weights
+from trainers import make, record_rates, same, weights
 
 from mnist_lesson import LeNet, SoftmaxRegression, Trainer
 
@@ -104,13 +104,7 @@ class Cosine(Trainer):
 
 def test_numpys_numbers_can_be_read_again(tmp_path, few, monkeypatch):
     """PyTorch would save them, and then refuse to read what it saved."""
-    rates, step = [], torch.optim.SGD.step
-
-    def record(optimizer):
-        rates.append(optimizer.param_groups[0]["lr"])
-        step(optimizer)
-
-    monkeypatch.setattr(torch.optim.SGD, "step", record)
+    rates = record_rates(monkeypatch)
     trainer = Cosine(SoftmaxRegression(), device="cpu")
     trainer.learning_rate, trainer.momentum = np.float64(0.1), np.float32(0.5)
     settings = {"epochs": 2, "checkpoint_dir": tmp_path}
@@ -211,10 +205,12 @@ def test_a_model_that_cannot_learn_costs_no_checkpoint(tmp_path, few):
     settings = {"epochs": 2, "checkpoint_dir": tmp_path}
     make().fit(few, **settings)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    no_logits, no_rate, fails = nn.Flatten(), make(), make(Fails)
+    other_shape, no_logits = nn.Linear(5, 10), nn.Flatten()
+    no_rate, fails = make(), make(Fails)
     no_logits.learned = nn.Parameter(torch.zeros(1))
     no_rate.rate = lambda step, steps: None
     for trainer, error, message in (
+        (Trainer(other_shape, device="cpu"), RuntimeError, "shapes cannot"),
         (Trainer(no_logits, device="cpu"), ValueError, "logits of shape .* 128 images"),
         (no_rate, TypeError, "NoneType"),
         (fails, AssertionError, "it fails"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from trainers import Dropping, make, same, weights
+from trainers import Dropping, make, record_rates, same, weights
 
 from mnist_lesson import (
     CostLogger,
@@ -59,13 +59,7 @@ def test_steps_by_hand(few, momentum):
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
 def test_learning_rates(few, monkeypatch, schedule):
     """100 steps of rate 0.1: up to step 30, then down to zero; or always the same."""
-    rates, step = [], torch.optim.SGD.step
-
-    def record(optimizer):
-        rates.append(optimizer.param_groups[0]["lr"])
-        step(optimizer)
-
-    monkeypatch.setattr(torch.optim.SGD, "step", record)
+    rates = record_rates(monkeypatch)
     make(schedule=schedule).fit(few[:100], epochs=10, batch_size=10)
     by_hand = [0.1 * min((t + 1) / 30, (100 - t) / 70, 1) for t in range(100)]
     assert rates == pytest.approx([0.1] * 100 if schedule == "constant" else by_hand)

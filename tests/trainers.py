@@ -27,3 +27,15 @@ def weights(trainer):
 def same(a, b):
     """Compare weights to the bit."""
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def record_rates(monkeypatch):
+    """Give a list that grows by the learning rate of each step."""
+    rates, step = [], torch.optim.SGD.step
+
+    def record(optimizer):
+        rates.append(optimizer.param_groups[0]["lr"])
+        step(optimizer)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", record)
+    return rates
