@@ -14,6 +14,7 @@ from tools import questions
 NAME = "02_softmax_regression"
 FOUND = {path.stem: questions.read(path)[0] for path in SOURCES}
 STORE = "recognize-digits-checks"
+ANSWERS = "recognize-digits-answers"
 KEPT = f"localStorage.getItem('{STORE}')"
 
 
@@ -109,7 +110,7 @@ def test_all_is_answered_by_keys_and_the_score_stands_in_the_contents(visit):
             page.keyboard.press("Enter")
             page.keyboard.press("Tab")
         assert verdict(page, number).startswith("✓ Right. ")
-        why = q.options[given][1] if q.options else "The exponentials are "
+        why = q.options[q.right][1] if q.options else "The exponentials are "
         assert why.replace("`", "") in verdict(page, number)
     score = page.get_by_role("status").filter(has_text="right on the first try")
     assert score.inner_text() == "6 of 6 right on the first try."
@@ -160,6 +161,44 @@ def test_a_next_try_has_other_numbers_and_the_better_score_stays(visit):
     assert len(asked) == len(orders) == 3 and kept(page) == {NAME: 6}
     come_again(page)
     page.get_by_text("Your best: 6 of 6.").wait_for()
+
+
+def test_a_check_left_half_done_goes_on_where_it_was(visit):
+    """With the same numbers, and the first answers, of which one may be wrong."""
+    page = visit()
+    for number, right in (0, False), (0, True), (5, True), (2, True):
+        answer(page, number, right=right)
+    legend = form(page, 5).locator("legend").inner_text()
+    come_again(page, key=ANSWERS)
+    assert form(page, 5).locator("legend").inner_text() == legend
+    page.get_by_text("3 more to answer.").wait_for()
+    assert verdict(page, 0).startswith("✗ Not right. ") and kept(page) is None
+    for number in 2, 5:
+        assert verdict(page, number).startswith("✓ Right. ")
+    wrong = (known_answer(page, 0) + 1) % 3
+    assert form(page, 0).get_by_role("radio").nth(wrong).is_checked()
+    for number in 1, 3, 4:
+        assert verdict(page, number) == ""
+        answer(page, number)
+    page.get_by_text("5 of 6 right on the first try").wait_for()
+    assert kept(page) == {NAME: 5}
+    # What is finished is asked anew the next time.
+    come_again(page, key=ANSWERS)
+    page.get_by_text("Your best: 5 of 6.").wait_for()
+    assert [verdict(page, number) for number in range(6)] == [""] * 6
+
+
+@pytest.mark.parametrize("turn", ['"x"', "1.5", "-7", "999"])
+def test_what_is_no_answer_is_asked(visit, turn):
+    parts = {"turn": turn, 0: 7, 1: -1, 2: 0.5, 3: '"x"', 4: 0, 5: -999}
+    stored = ", ".join(f'"{NAME}/{part}": {value}' for part, value in parts.items())
+    page = visit()
+    come_again(page, f"{{{stored}}}", ANSWERS)
+    given = [bool(verdict(page, number)) for number in range(6)]
+    assert given == [False] * 4 + [True, False]
+    for number in 0, 1, 2, 3, 5:
+        answer(page, number)
+    page.get_by_text("right on the first try").wait_for()
 
 
 def test_no_answer_and_nonsense_are_said_and_do_not_count(visit):

@@ -1,10 +1,10 @@
-/* The check at the end of a chapter, what is predicted within it, and the scores and
-   guesses that this browser remembers.
+/* The check at the end of a chapter, what is predicted within it, and the scores, guesses
+   and answers to a check that is not finished, which this browser remembers.
 
    The notebook has all of it as plain text, which stays for paper. Where scripts run, it
    is answered in the page. The check's texts are in labs/questions/, from
    book/questions; a prediction is made of the text in its place. Scores leave the
-   browser only in a link that the reader copies, guesses never. */
+   browser only in a link that the reader copies, all else never. */
 "use strict";
 
 {
@@ -43,9 +43,9 @@
   }
 
   const scores = memory("recognize-digits-checks", /^\d\d_\w+$/, /^[0-6]$/);
-  // By chapter and cell: the number of the option, or the one that was typed.
-  const guesses = memory("recognize-digits-guesses",
-    /^\d\d_\w+\/[\w-]+$/, /^\d{1,3}(\.\d+)?$/);
+  // By chapter and cell, or question: the number of the option, or the one typed.
+  const [guesses, answers] = ["guesses", "answers"].map((kind) =>
+    memory(`recognize-digits-${kind}`, /^\d\d_\w+\/[\w-]+$/, /^-?\d{1,3}(\.\d+)?$/));
 
   const anew = []; // what asks all again, once it is forgotten
 
@@ -95,6 +95,7 @@
     function forget() {
       scores.write({});
       guesses.write({});
+      answers.write({});
       anew.forEach((ask) => ask());
       ask(false);
       line.textContent = "Forgotten.";
@@ -115,8 +116,8 @@
     const sure = make("div.lab-row", { hidden: true },
       make("strong", "Forget the scores and guesses of all chapters?"),
       button("Keep them", () => ask(false)), button("Forget them", forget));
-    const kept = make("p", "Scores and guesses are kept in this browser only; nothing "
-      + "is sent anywhere. To take the scores to another browser, copy a link.");
+    const kept = make("p", "Scores, guesses and a check's first answers are kept in this "
+      + "browser only; nothing is sent anywhere. To take the scores to another browser, copy a link.");
     const fold = make("details.check-progress", make("summary", "Your progress"),
       make("div.lab", sum, kept, row, sure, line));
     addEventListener("hashchange", take);
@@ -145,6 +146,17 @@
       (field.querySelector("[aria-invalid=true]") ? undefined : typed)];
   }
 
+  /* Give the fields a remembered answer. */
+  function fill(fields, kept) {
+    for (const input of fields.querySelectorAll("input")) {
+      if (input.type === "radio") input.checked = Number(input.value) === kept;
+      else {
+        input.value = kept;
+        input.dispatchEvent(new Event("input"));
+      }
+    }
+  }
+
   /* A question with its button. `act` gets the answer, and the line to speak of it. */
   function form(asked, fields, given, does, act) {
     const verdict = make("div.check-verdict", { role: "status", tabindex: -1 });
@@ -161,8 +173,6 @@
 
   // ---- the check
 
-  const START = Math.floor(100 * Math.random()); // of the numbers to compute with
-
   /* Four parts of each question: what is asked, where one answers, the answer given,
      and what is to be said of it. The next turn has another order, or other numbers. */
   function chosen({ question, options, right }, name, turn) {
@@ -174,25 +184,29 @@
   }
 
   function computed({ tolerance, variants }, turn) {
-    const { question, answer, shown, why } = variants[(START + turn) % variants.length];
+    const { question, answer, shown, why } = variants[turn % variants.length];
     const whole = variants.every((variant) => Number.isInteger(variant.answer));
     const min = variants.some((variant) => variant.answer < 0) ? -999 : 0;
     return [question, ...number("Your answer", { min, max: 999, whole }), (given) =>
       [Math.abs(given - answer) <= tolerance + 1e-9, `It is ${shown}. ${why}`]];
   }
 
-  /* A question in its place. It may be answered again, but the first answer counts. */
-  function place(data, number, turn, link, count) {
+  /* A question in its place. It may be answered again, but the first answer counts; it
+     may have been given on an earlier visit. */
+  function place(data, number, turn, link, count, kept) {
     const [question, fields, given, judge] =
       data.variants ? computed(data, turn) : chosen(data, `question-${number}`, turn);
     const asked = [make("strong", `${number + 1}. `), ...said(question)];
-    return form(asked, fields, given, "Check", (answer, verdict) => {
+    const box = form(asked, fields, given, "Check", (answer, verdict) => {
       const [right, why] = judge(answer);
       verdict.replaceChildren(make("strong", right ? "✓ Right. " : "✗ Not right. "),
         ...said(why), ...(right ? [] : [" Read again: ", link.cloneNode(true), "."]));
       verdict.dataset.right = right;
-      count(number, right);
+      count(number, right, Number(answer));
     });
+    if (kept !== undefined) fill(box, kept);
+    if (given() !== undefined) box.dispatchEvent(new Event("submit"));
+    return box;
   }
 
   function check(chapter, questions, section) {
@@ -202,26 +216,36 @@
       ask();
       forms.querySelector("input").focus();
     });
-    let turn = -1, first;
-    function count(number, right) {
-      first[number] ??= right;
+    const names = [...questions.keys(), "turn"].map((name) => `${chapter}/${name}`);
+    let turn = Math.floor(100 * Math.random()), first; // its number is the numbers' start
+    function count(number, right, given) {
+      if (number in first) return;
+      first[number] = right;
       const more = questions.length - Object.keys(first).length;
       const sum = first.filter(Boolean).length;
       score.textContent = more ? `${more} more to answer.`
         : `${sum} of ${questions.length} right on the first try.`;
-      if (more) return;
+      const found = answers.read();
+      if (more) {
+        if (found[names[number]] === given) return; // on an earlier visit
+        answers.write({ ...found, [names[number]]: given, [names.at(-1)]: turn });
+        return;
+      }
+      names.forEach((name) => delete found[name]);
+      answers.write(found);
       again.hidden = false;
       add({ [chapter]: sum });
     }
     function ask() {
       first = [];
-      turn += 1;
+      const kept = answers.read(), before = kept[names.at(-1)];
+      turn = before === undefined ? turn + 1 : Math.abs(Math.trunc(before));
       const best = scores.read()[chapter];
       score.textContent = best === undefined ? ""
         : `Your best: ${best} of ${questions.length}.`;
       again.hidden = true;
       forms.replaceChildren(...questions.map((data, number) =>
-        place(data, number, turn, links[number], count)));
+        place(data, number, turn, links[number], count, kept[names[number]])));
     }
     anew.push(ask);
     ask();
@@ -263,10 +287,7 @@
       place.append(box);
       const kept = guesses.read()[key];
       if (kept === undefined || (options.length && !options[kept])) return;
-      for (const input of box.querySelectorAll("input")) {
-        if (options.length) input.checked = Number(input.value) === kept;
-        else input.value = kept;
-      }
+      fill(box, kept);
       settle(kept, box.lastChild);
     }
     anew.push(ask);
