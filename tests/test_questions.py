@@ -306,9 +306,9 @@ DAMAGE = {
     "a root": ("F + 1 + 2 *", "(0 - F) ** 0.5 + 2 *", "6: .*root of a negative number"),
     "a brace": ("{F} × {F}", "{H} × {F}", "6: .* holds “H”"),
     "tolerance": ("  unit: pixels", "  tolerance: much", "6: “tolerance” must be"),
-    "no cell": ("before: 9be79032", "before: 9be", "prediction 1: .* no cell “9be”"),
-    "itself": ("before: 9be79032", "before: predict-1", "prediction 1: .* no cell"),
-    "no reason": ("  why: 1,896", "  # 1,896", "prediction 1: it lacks “why”"),
+    "no cell": ("before: 9a5de914", "before: 9a5", "prediction 1: .* no cell “9a5”"),
+    "itself": ("before: 9a5de914", "before: predict-1", "prediction 1: .* no cell"),
+    "no reason": ("  why: 60,850", "  # 60,850", "prediction 1: it lacks “why”"),
     "reasons": ("    - wrong: About 80 of 100.\n",
                 "    - wrong: About 80 of 100.\n      why: x\n",
                 "prediction 2: each option needs “right” or “wrong”: no more"),
@@ -319,7 +319,7 @@ DAMAGE = {
     "too much": ("  options:\n    - wrong: About 80 of 100.\n"
                  "    - right: About 98 of 100.\n    - wrong: About 91 of 100.\n",
                  "  answer: .inf\n", "prediction 2: “answer” must be a number"),
-    "no number": ("why: 1,896", "answer: x\n  why: 1,896", "1: .* use for “options”"),
+    "no number": ("why: 60,850", "answer: x\n  why: 60,850", "1: .* use for “options”"),
 }  # fmt: skip
 
 
