@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -25,7 +26,7 @@ from .events import EndEpoch, EndIteration
 from .inference import recognize
 from .models import LeNet, LeNet5, MultilayerPerceptron, SoftmaxRegression
 from .plotting import CostLogger
-from .ranks import join, launched
+from .ranks import join, launched, lost_touch
 from .training import Trainer
 from .values import home_path, whole_number
 
@@ -57,6 +58,8 @@ SETTINGS = {  # of Trainer and of fit, whose defaults they have
     "schedule": "one-cycle or constant",
 }
 OF_FIT = ("epochs", "batch_size", "seed")
+# What a process gets to end by itself, in seconds. torchrun gives it 30, and kills it.
+GRACE = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,6 +163,8 @@ def train(args: argparse.Namespace) -> int:
         return load_mnist(source=args.source)
 
     signal.signal(signal.SIGTERM, stop)
+    if launched():
+        give_up_if_told()
     ranks = join(trainer.device)
     mnist = ranks.first(prepare)
     out, start = sys.stderr if args.json else sys.stdout, time.perf_counter()
@@ -204,6 +209,27 @@ def stop(*_: object) -> None:
     timer = threading.Timer(5, _thread.interrupt_main)
     timer.daemon = True
     timer.start()
+
+
+def give_up_if_told() -> None:
+    """Have this process end with a word also where no signal handler can run.
+
+    While it waits for other processes, deep in PyTorch, Python's handlers don't run. But
+    a byte for each signal can be had at once, and a thread can wait for that.
+    """
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+
+    def wait() -> None:
+        with told, tell:
+            while told.recv(1)[0] != signal.SIGTERM:
+                pass
+            time.sleep(GRACE)
+            say(lost_touch(os.environ["RANK"], "it was told to end while it waited"))
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def evaluate(args: argparse.Namespace) -> int:

@@ -136,8 +136,12 @@ def _in_touch(rank: int | str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         why = str(error).partition(". ")[0].splitlines()[0].rpartition("] ")[2]
-        raise ConnectionError(
-            f"rank {rank} lost touch with the other processes of this training run "
-            f"({why}); start them all again, with resume to go on after the last "
-            "saved epoch"
-        ) from error
+        raise ConnectionError(lost_touch(rank, why)) from error
+
+
+def lost_touch(rank: int | str, why: str) -> str:
+    """Say in a sentence that a rank waits for others in vain."""
+    return (
+        f"rank {rank} lost touch with the other processes of this training run "
+        f"({why}); start them all again, with resume to go on after the last saved epoch"
+    )

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -204,6 +205,44 @@ def test_killed_ranks_stop_the_others_and_one_process_goes_on(tmp_path, sample):
         expected.best.validation.cost, rel=1e-3
     )
     assert close(weights(goes_on), weights(whole), 1e-3)
+
+
+# Says so, and waits for a rank that never comes.
+WAITS = """
+import mnist_lesson.__main__ as command
+command.GRACE = 1
+print("waits", flush=True)
+command.main(["train", "softmax", "--source=sample"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there SIGTERM ends a process")
+def test_a_rank_that_waits_in_vain_and_is_told_to_end_says_so(tmp_path):
+    """Where it waits, no signal handler of Python's runs."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    ranks = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "RANK": "0"}
+    ranks |= {"LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", WAITS],
+        cwd=tmp_path, env=os.environ | ranks | {"USE_LIBUV": "0"}, encoding="utf-8",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert waiting.stdout.readline() == "waits\n"
+    end = time.monotonic() + 60
+    while not listens(int(port)) and time.monotonic() < end:
+        time.sleep(0.05)
+    waiting.send_signal(signal.SIGTERM)
+    _, errors = waiting.communicate(timeout=60)
+    assert waiting.returncode == 1
+    assert "mnist-lesson: rank 0 lost touch with the other processes" in errors
+    assert "(it was told to end while it waited)" in errors
+
+
+def listens(port):
+    """Tell whether somebody listens there; as a rank that waits for others does."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 # Without other processes

@@ -242,6 +242,7 @@ def blocks(results: dict) -> dict[str, str]:
     for name, record in records.items():
         accuracy = with_spread(seeds(record))
         cells[name] = {
+            "runs": str(len(record["seeds"])),
             "parameters": f"{record['parameters']:,}",
             "multiply-adds": f"{record['multiply_adds']:,}",
             **dict.fromkeys(
@@ -294,7 +295,9 @@ def blocks(results: dict) -> dict[str, str]:
     every = sorted({rate for tried in rates.values() for rate in tried})
     return {
         "models": table(f"model | {compared}", MODELS),
-        "variants": table(f"network | {compared}", ["LeNet, 5 epochs", *VARIANTS]),
+        "variants": table(
+            f"network | runs | {compared}", ["LeNet, 5 epochs", *VARIANTS]
+        ),
         "seconds": table("model | seconds for an epoch of 60,000 digits", MODELS),
         "machines": table(f"model | {ways}", results["machines"]["seconds"]),
         "permuted": table("model | pixels in place | pixels permuted", MODELS),
