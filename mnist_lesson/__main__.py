@@ -214,8 +214,8 @@ def stop(*_: object) -> None:
 def give_up_if_told() -> None:
     """Have this process end with a word also where no signal handler can run.
 
-    While it waits for other processes, deep in PyTorch, Python's handlers don't run. But
-    a byte for each signal can be had at once, and a thread can wait for that.
+    While it waits for other processes, deep in PyTorch, Python's handlers don't run.
+    But each signal sends a byte at once, and a thread can wait for that.
     """
     told, tell = socket.socketpair()
     tell.setblocking(False)

@@ -143,5 +143,6 @@ def lost_touch(rank: int | str, why: str) -> str:
     """Say in a sentence that a rank waits for others in vain."""
     return (
         f"rank {rank} lost touch with the other processes of this training run "
-        f"({why}); start them all again, with resume to go on after the last saved epoch"
+        f"({why}); start them all again, with resume to go on after the last saved "
+        "epoch"
     )
