@@ -58,8 +58,9 @@ SETTINGS = {  # of Trainer and of fit, whose defaults they have
     "schedule": "one-cycle or constant",
 }
 OF_FIT = ("epochs", "batch_size", "seed")
-# What a process gets to end by itself, in seconds. torchrun gives it 30, and kills it.
-GRACE = 15
+# What a process gets that is told to end, in seconds: to notice that another one died,
+# and to end once it is interrupted. torchrun kills it after 30.
+NOTICE, GRACE = 5, 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,9 +163,10 @@ def train(args: argparse.Namespace) -> int:
             )
         return load_mnist(source=args.source)
 
-    signal.signal(signal.SIGTERM, stop)
     if launched():
-        give_up_if_told()
+        end_with_the_others()
+    else:
+        signal.signal(signal.SIGTERM, stop)
     ranks = join(trainer.device)
     mnist = ranks.first(prepare)
     out, start = sys.stderr if args.json else sys.stdout, time.perf_counter()
@@ -199,35 +201,35 @@ def train(args: argparse.Namespace) -> int:
 
 
 def stop(*_: object) -> None:
-    """End the training run as if by Ctrl-C, when the process is told to end.
-
-    torchrun tells it to all when one has died: they get some seconds to notice that by
-    themselves, and to say so, however busy the machine is.
-    """
-    if not launched():
-        raise KeyboardInterrupt
-    timer = threading.Timer(5, _thread.interrupt_main)
-    timer.daemon = True
-    timer.start()
+    """End the training run as if by Ctrl-C, when the process is told to end."""
+    raise KeyboardInterrupt
 
 
-def give_up_if_told() -> None:
-    """Have this process end with a word also where no signal handler can run.
+def end_with_the_others() -> None:
+    """End step by step when torchrun says so, as it does to all when one has died.
 
-    While it waits for other processes, deep in PyTorch, Python's handlers don't run.
-    But each signal sends a byte at once, and a thread can wait for that.
+    First they may notice that by themselves, and say so, however busy the machine is;
+    then they are interrupted. But while a process waits deep in PyTorch, no handler of
+    Python's runs. So a thread waits for the byte that each signal sends at once, and
+    at last gives up with a word, before torchrun kills the process without one.
     """
     told, tell = socket.socketpair()
     tell.setblocking(False)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # without one, no byte
     signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
 
     def wait() -> None:
-        with told, tell:
-            while told.recv(1)[0] != signal.SIGTERM:
+        with told, tell:  # open as long as this waits
+            while (number := told.recv(1)[0]) not in (signal.SIGINT, signal.SIGTERM):
                 pass
+            if number == signal.SIGTERM:
+                time.sleep(NOTICE)
+                _thread.interrupt_main()
             time.sleep(GRACE)
-            say(lost_touch(os.environ["RANK"], "it was told to end while it waited"))
-            os._exit(1)
+            try:
+                say(lost_touch(os.environ["RANK"], "it was told to end, and could not"))
+            finally:
+                os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
 

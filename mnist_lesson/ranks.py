@@ -140,7 +140,7 @@ def _in_touch(rank: int | str) -> Iterator[None]:
 
 
 def lost_touch(rank: int | str, why: str) -> str:
-    """Say in a sentence that a rank waits for others in vain."""
+    """Say that a rank can no longer reach the others, and what to do."""
     return (
         f"rank {rank} lost touch with the other processes of this training run "
         f"({why}); start them all again, with resume to go on after the last saved "

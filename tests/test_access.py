@@ -95,6 +95,8 @@ def test_on_a_phone_what_is_computed_stays_in_sight(lab, phone):
     """At the bottom, while the tables above it are read."""
     page = lab("convolution", page=phone())
     box = page.locator(".lab-now").bounding_box()
+    buttons = page.locator(".lab-now button").all()
+    assert len({button.bounding_box()["y"] for button in buttons}) == 1
     assert abs(box["y"] + box["height"] - page.viewport_size["height"]) < 1
 
 

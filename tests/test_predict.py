@@ -71,7 +71,7 @@ def test_a_guess_stays_beside_what_happens_until_it_is_forgotten(visit):
     assert kept(page) == {f"{NAME}/{cells[0]}": 0, f"{NAME}/{cells[1]}": right}
     assert page.evaluate("localStorage.getItem('recognize-digits-checks')") is None
     page.locator("summary", has_text="Your progress").click()
-    page.get_by_role("button", name="Forget my scores and guesses").click()
+    page.get_by_role("button", name="Forget my scores").click()
     page.get_by_role("button", name="Forget them").click()
     for _ in range(2):
         assert kept(page) == {} and verdict(page, 0) == ""
@@ -179,7 +179,7 @@ def test_every_question_is_open_to_everyone(visit, phone, browser, book, name):
     page.get_by_role("button", name="Try again").press("Enter")
     check_all(name, page, act, right=wide)
     page.locator("summary", has_text="Your progress").click()
-    page.get_by_role("button", name="Forget my scores and guesses").click()
+    page.get_by_role("button", name="Forget my scores").click()
     assert violations(page, {"include": ASKING}) == []
     assert test_check.kept(page) == {name: 6}
     for width in 1280, 390:
@@ -223,7 +223,8 @@ def test_on_paper_stands_the_text_with_the_results(visit):
 
 
 CORRUPT = ["{", "7", '{"x": 1}', f'{{"{NAME}/538ecc03": 7}}',
-           f'{{"{NAME}/538ecc03": "b"}}', f'{{"{NAME}/538ecc03": null}}']  # fmt: skip
+           f'{{"{NAME}/538ecc03": "b"}}', f'{{"{NAME}/538ecc03": null}}',
+           f'{{"{NAME}/538ecc03": -1}}', f'{{"{NAME}/538ecc03": 0.5}}']  # fmt: skip
 
 
 @pytest.mark.parametrize("text", CORRUPT)

@@ -127,7 +127,7 @@ QUICK = {
     ),
 }
 SIZES = (200, 600, 2_000, 6_000, 20_000)
-# Few digits are met more often, so that every model takes at least 1,000 steps.
+# Few digits are met more often, so that every model takes about 1,000 steps at least.
 FEWER = {
     f"{name}, {size} digits": replace(
         model,

@@ -240,9 +240,9 @@ def blocks(results: dict) -> dict[str, str]:
     records = results["models"] | results["experiments"]
     cells = {}  # of each row of a table, by the column
     for name, record in records.items():
-        accuracy = with_spread(seeds(record))
+        accuracy, runs = with_spread(seeds(record)), len(record["seeds"])
         cells[name] = {
-            "runs": str(len(record["seeds"])),
+            "runs": f"{runs} run{'s' if runs > 1 else ''}",
             "parameters": f"{record['parameters']:,}",
             "multiply-adds": f"{record['multiply_adds']:,}",
             **dict.fromkeys(
@@ -276,13 +276,17 @@ def blocks(results: dict) -> dict[str, str]:
             cells[name][way] = f"{seconds:.1f} s"
     cells["LeNet, 5 epochs"] = cells["max pooling (LeNet)"] = cells["LeNet"]
 
-    def table(head: str, rows: Iterable[str]) -> str:
-        """Write a Markdown table: text in the first column, numbers in the others."""
+    def table(head: str, rows: Iterable[str], runs: bool = False) -> str:
+        """Write a Markdown table: text in the first column, numbers in the others.
+
+        Where it differs from row to row, the text says how many runs there were.
+        """
         columns = head.split(" | ")[1:]
         lines = [f"| {head} |", "|---" + "|---:" * len(columns) + "|"]
         for row in rows:
             found = [cells[row].get(column, "") for column in columns]
-            lines.append(f"| {row} | {' | '.join(found)} |")
+            title = f"{row} ({cells[row]['runs']})" if runs else row
+            lines.append(f"| {title} | {' | '.join(found)} |")
         return "\n".join(["", *lines, ""])
 
     compared = "parameters | multiply-adds | test accuracy | test cost, nats"
@@ -296,7 +300,7 @@ def blocks(results: dict) -> dict[str, str]:
     return {
         "models": table(f"model | {compared}", MODELS),
         "variants": table(
-            f"network | runs | {compared}", ["LeNet, 5 epochs", *VARIANTS]
+            f"network | {compared}", ["LeNet, 5 epochs", *VARIANTS], runs=True
         ),
         "seconds": table("model | seconds for an epoch of 60,000 digits", MODELS),
         "machines": table(f"model | {ways}", results["machines"]["seconds"]),

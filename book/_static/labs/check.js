@@ -1,5 +1,5 @@
-/* The check at the end of a chapter, what is predicted within it, and the scores, guesses
-   and answers to a check that is not finished, which this browser remembers.
+/* The check at the end of a chapter, what is predicted within it, and what this browser
+   remembers: scores, guesses, and the answers to a check that is not finished.
 
    The notebook has all of it as plain text, which stays for paper. Where scripts run, it
    is answered in the page. The check's texts are in labs/questions/, from
@@ -37,15 +37,17 @@
       } catch {
         own = found;
       }
-      show();
     }
     return { read, write };
   }
 
   const scores = memory("recognize-digits-checks", /^\d\d_\w+$/, /^[0-6]$/);
-  // By chapter and cell, or question: the number of the option, or the one typed.
-  const [guesses, answers] = ["guesses", "answers"].map((kind) =>
-    memory(`recognize-digits-${kind}`, /^\d\d_\w+\/[\w-]+$/, /^-?\d{1,3}(\.\d+)?$/));
+  // By chapter and cell: the number of the option, or the one that was typed.
+  const guesses = memory("recognize-digits-guesses",
+    /^\d\d_\w+\/[\w-]+$/, /^\d{1,3}(\.\d+)?$/);
+  // The same by chapter and question, and how often the chapter has asked before.
+  const answers = memory("recognize-digits-answers",
+    /^\d\d_\w+\/(turn|\d)$/, /^-?\d{1,3}(\.\d+)?(e-\d+)?$/);
 
   const anew = []; // what asks all again, once it is forgotten
 
@@ -56,6 +58,7 @@
       found[chapter] = Math.max(score, found[chapter] ?? 0);
     }
     scores.write(found);
+    show();
   }
 
   /* Behind each chapter in the contents, and in words where there is room for them. */
@@ -96,6 +99,7 @@
       scores.write({});
       guesses.write({});
       answers.write({});
+      show();
       anew.forEach((ask) => ask());
       ask(false);
       line.textContent = "Forgotten.";
@@ -112,12 +116,12 @@
       fold.scrollIntoView();
     }
     const row = make("div.lab-row", button("Copy link with scores", copy),
-      button("Forget my scores and guesses", () => ask(true)));
+      button("Forget my scores, guesses and answers", () => ask(true)));
     const sure = make("div.lab-row", { hidden: true },
-      make("strong", "Forget the scores and guesses of all chapters?"),
+      make("strong", "Forget the scores, guesses and answers of all chapters?"),
       button("Keep them", () => ask(false)), button("Forget them", forget));
-    const kept = make("p", "Scores, guesses and a check's first answers are kept in this "
-      + "browser only; nothing is sent anywhere. To take the scores to another browser, copy a link.");
+    const kept = make("p", "Scores, guesses and answers are kept in this browser only; "
+      + "nothing is sent anywhere. To take the scores to another browser, copy a link.");
     const fold = make("details.check-progress", make("summary", "Your progress"),
       make("div.lab", sum, kept, row, sure, line));
     addEventListener("hashchange", take);
@@ -130,31 +134,33 @@
   const said = (text) =>
     text.split("`").map((part, i) => (i % 2 ? make("code", part) : part));
 
-  /* Where one answers, by one of some texts or by a number; and a function that gives
-     the answer, undefined while there is none. */
+  /* Where one answers, by one of some texts or by a number; a function that gives the
+     answer, undefined while there is none; and one that gives a remembered answer, and
+     tells whether it is one. */
   function choice(name, texts) {
     const labels = texts.map((text, value) => make("label",
       make("input", { type: "radio", name, value }), make("span", text)));
-    return [labels, () =>
-      labels.find((label) => label.querySelector(":checked"))?.control.value];
+    const given = () =>
+      labels.find((label) => label.querySelector(":checked"))?.control.value;
+    function fill(kept) {
+      if (labels[kept]) labels[kept].control.checked = true;
+      return kept in labels;
+    }
+    return [labels, given, fill];
   }
 
   function number(text, bounds) {
     let typed;
     const field = lab.field(text, { ...bounds, value: "" }, (n) => { typed = n; });
-    return [field, () =>
-      (field.querySelector("[aria-invalid=true]") ? undefined : typed)];
-  }
-
-  /* Give the fields a remembered answer. */
-  function fill(fields, kept) {
-    for (const input of fields.querySelectorAll("input")) {
-      if (input.type === "radio") input.checked = Number(input.value) === kept;
-      else {
-        input.value = kept;
-        input.dispatchEvent(new Event("input"));
-      }
+    const given = () =>
+      (field.querySelector("[aria-invalid=true]") ? undefined : typed);
+    function fill(kept) {
+      const good = kept >= bounds.min && kept <= bounds.max
+        && (!bounds.whole || Number.isInteger(kept));
+      if (good) lab.move(field.control, kept);
+      return good;
     }
+    return [field, given, fill];
   }
 
   /* A question with its button. `act` gets the answer, and the line to speak of it. */
@@ -173,8 +179,9 @@
 
   // ---- the check
 
-  /* Four parts of each question: what is asked, where one answers, the answer given,
-     and what is to be said of it. The next turn has another order, or other numbers. */
+  /* Five parts of each question: what is asked, where one answers, the answer given, a
+     remembered one, and what is to be said of it. The next turn has another order, or
+     other numbers. */
   function chosen({ question, options, right }, name, turn) {
     const order = options.map((_, i) => options[(i + turn) % options.length]);
     const texts = order.map(([text], i) =>
@@ -191,24 +198,6 @@
       [Math.abs(given - answer) <= tolerance + 1e-9, `It is ${shown}. ${why}`]];
   }
 
-  /* A question in its place. It may be answered again, but the first answer counts; it
-     may have been given on an earlier visit. */
-  function place(data, number, turn, link, count, kept) {
-    const [question, fields, given, judge] =
-      data.variants ? computed(data, turn) : chosen(data, `question-${number}`, turn);
-    const asked = [make("strong", `${number + 1}. `), ...said(question)];
-    const box = form(asked, fields, given, "Check", (answer, verdict) => {
-      const [right, why] = judge(answer);
-      verdict.replaceChildren(make("strong", right ? "✓ Right. " : "✗ Not right. "),
-        ...said(why), ...(right ? [] : [" Read again: ", link.cloneNode(true), "."]));
-      verdict.dataset.right = right;
-      count(number, right, Number(answer));
-    });
-    if (kept !== undefined) fill(box, kept);
-    if (given() !== undefined) box.dispatchEvent(new Event("submit"));
-    return box;
-  }
-
   function check(chapter, questions, section) {
     const links = [...section.querySelectorAll("details a")], forms = make("div");
     const score = make("p.check-score", { role: "status" });
@@ -216,36 +205,66 @@
       ask();
       forms.querySelector("input").focus();
     });
-    const names = [...questions.keys(), "turn"].map((name) => `${chapter}/${name}`);
-    let turn = Math.floor(100 * Math.random()), first; // its number is the numbers' start
-    function count(number, right, given) {
+    // The first order is the text's, whatever the numbers: there are three options.
+    let turn = 3 * Math.floor(33 * Math.random()) - 1;
+    let first, own; // by question: whether the first answer was right, and which it was
+
+    /* Keep all answers until the last one is given: another tab may have kept some to
+       other numbers. (If a question is changed meanwhile, its answer is a stranger's.) */
+    function keep() {
+      const others = Object.entries(answers.read())
+        .filter(([name]) => !name.startsWith(`${chapter}/`));
+      const ours = Object.keys(first).length < questions.length
+        ? Object.entries({ ...own, turn }).map(([n, v]) => [`${chapter}/${n}`, v]) : [];
+      answers.write(Object.fromEntries([...others, ...ours]));
+    }
+
+    function count(number, right, answer) {
       if (number in first) return;
       first[number] = right;
+      own[number] = Number(answer);
       const more = questions.length - Object.keys(first).length;
       const sum = first.filter(Boolean).length;
       score.textContent = more ? `${more} more to answer.`
         : `${sum} of ${questions.length} right on the first try.`;
-      const found = answers.read();
-      if (more) {
-        if (found[names[number]] === given) return; // on an earlier visit
-        answers.write({ ...found, [names[number]]: given, [names.at(-1)]: turn });
-        return;
-      }
-      names.forEach((name) => delete found[name]);
-      answers.write(found);
+      if (more) return;
       again.hidden = false;
       add({ [chapter]: sum });
     }
+
+    /* A question in its place. It may be answered again, but the first answer counts;
+       it may have been given on an earlier visit. */
+    function place(data, number, kept) {
+      const [question, fields, given, fill, judge] =
+        data.variants ? computed(data, turn) : chosen(data, `question-${number}`, turn);
+      const asked = [make("strong", `${number + 1}. `), ...said(question)];
+      function tell(answer, verdict) {
+        const [right, why] = judge(answer), link = links[number].cloneNode(true);
+        verdict.replaceChildren(make("strong", right ? "✓ Right. " : "✗ Not right. "),
+          ...said(why), ...(right ? [] : [" Read again: ", link, "."]));
+        verdict.dataset.right = right;
+        count(number, right, answer);
+      }
+      const box = form(asked, fields, given, "Check", (answer, verdict) => {
+        tell(answer, verdict);
+        keep();
+      });
+      if (fill(kept)) tell(given(), box.lastChild);
+      return box;
+    }
+
     function ask() {
       first = [];
-      const kept = answers.read(), before = kept[names.at(-1)];
-      turn = before === undefined ? turn + 1 : Math.abs(Math.trunc(before));
+      own = {};
+      const all = answers.read(), before = all[`${chapter}/turn`];
+      const kept = Number.isInteger(before) && before >= 0;
+      turn = kept ? before : turn + 1;
       const best = scores.read()[chapter];
       score.textContent = best === undefined ? ""
         : `Your best: ${best} of ${questions.length}.`;
       again.hidden = true;
       forms.replaceChildren(...questions.map((data, number) =>
-        place(data, number, turn, links[number], count, kept[names[number]])));
+        place(data, number, kept ? all[`${chapter}/${number}`] : undefined)));
     }
     anew.push(ask);
     ask();
@@ -267,9 +286,9 @@
     const key = `${chapter}/${place.dataset.before}`;
 
     function ask() {
-      const answer = options.length ? choice(key, options.map(copy))
+      const [fields, answer, fill] = options.length ? choice(key, options.map(copy))
         : number(`Your guess${unit && `, in${unit}`}`, { min: 0, max: 999 });
-      const box = form(copy(asked), ...answer, "Commit", (given, line) => {
+      const box = form(copy(asked), fields, answer, "Commit", (given, line) => {
         guesses.write({ ...guesses.read(), [key]: Number(given) });
         settle(given, line);
         line.focus();
@@ -286,9 +305,7 @@
       place.querySelector("form")?.remove();
       place.append(box);
       const kept = guesses.read()[key];
-      if (kept === undefined || (options.length && !options[kept])) return;
-      fill(box, kept);
-      settle(kept, box.lastChild);
+      if (fill(kept)) settle(kept, box.lastChild);
     }
     anew.push(ask);
     ask();

@@ -210,7 +210,7 @@ const lab = (() => {
     return make("label.lab-control", make("span", text), input, output);
   }
 
-  /* Move a slider as if by hand. */
+  /* Move a slider, or fill a field, as if by hand. */
   function move(input, value) {
     input.value = value;
     input.dispatchEvent(new Event("input"));
