@@ -1,6 +1,5 @@
 """The course's models on the command line: train, evaluate, predict, data."""
 
-import _thread
 import argparse
 import inspect
 import json
@@ -11,8 +10,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stderr, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -142,6 +141,47 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+@contextmanager
+def ended_when_told() -> Iterator[None]:
+    """End a command as if by Ctrl-C when the process is told to end.
+
+    torchrun tells it to all when one has died. First they may notice that by
+    themselves, and say so, however busy the machine is; then they are interrupted. But
+    while a process waits deep in PyTorch, no handler of Python's runs. So a thread
+    waits for the byte that each signal sends at once, and at last gives up with a word,
+    before torchrun kills the process without one.
+    """
+    if not launched():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        yield
+        return
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # without one, no byte
+    signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+    done, main_thread = threading.Event(), threading.get_ident()
+
+    def wait() -> None:
+        with told, tell:  # open as long as this waits
+            while (number := told.recv(1)[0]) not in (signal.SIGINT, signal.SIGTERM):
+                pass
+            if number == signal.SIGTERM and not done.wait(NOTICE):
+                signal.pthread_kill(main_thread, signal.SIGINT)
+            if done.wait(GRACE):
+                return
+            try:
+                say(lost_touch(os.environ["RANK"], "it was told to end, and could not"))
+            finally:
+                os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+@ended_when_told()
 def train(args: argparse.Namespace) -> int:
     """Train a model, and save it after each epoch."""
     folder = home_path(args.checkpoint_dir or FOLDER / args.model)
@@ -163,10 +203,6 @@ def train(args: argparse.Namespace) -> int:
             )
         return load_mnist(source=args.source)
 
-    if launched():
-        end_with_the_others()
-    else:
-        signal.signal(signal.SIGTERM, stop)
     ranks = join(trainer.device)
     mnist = ranks.first(prepare)
     out, start = sys.stderr if args.json else sys.stdout, time.perf_counter()
@@ -198,40 +234,6 @@ def train(args: argparse.Namespace) -> int:
         kept = f"kept in {folder}: add --resume to go on" if history else "none kept"
         say(f"interrupted after {len(history)} of {args.epochs} epochs, {kept}")
     return 0 if finished else 130
-
-
-def stop(*_: object) -> None:
-    """End the training run as if by Ctrl-C, when the process is told to end."""
-    raise KeyboardInterrupt
-
-
-def end_with_the_others() -> None:
-    """End step by step when torchrun says so, as it does to all when one has died.
-
-    First they may notice that by themselves, and say so, however busy the machine is;
-    then they are interrupted. But while a process waits deep in PyTorch, no handler of
-    Python's runs. So a thread waits for the byte that each signal sends at once, and
-    at last gives up with a word, before torchrun kills the process without one.
-    """
-    told, tell = socket.socketpair()
-    tell.setblocking(False)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # without one, no byte
-    signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
-
-    def wait() -> None:
-        with told, tell:  # open as long as this waits
-            while (number := told.recv(1)[0]) not in (signal.SIGINT, signal.SIGTERM):
-                pass
-            if number == signal.SIGTERM:
-                time.sleep(NOTICE)
-                _thread.interrupt_main()
-            time.sleep(GRACE)
-            try:
-                say(lost_touch(os.environ["RANK"], "it was told to end, and could not"))
-            finally:
-                os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def evaluate(args: argparse.Namespace) -> int:

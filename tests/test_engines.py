@@ -289,6 +289,7 @@ def test_the_check_of_a_chapter(request, book, engine):
     driver.execute_script(f"localStorage.setItem({scores})")
     driver.refresh()
     wait(driver, "return !!document.querySelector('.bd-links .check-mark')")
+    wait(driver, FORMS, ".check form", 6)
     assert driver.execute_script(VERDICT, "✗ Not right.")  # the first answer
     said = driver.execute_script(
         "return document.querySelector('.bd-links .check-mark').textContent"

@@ -194,6 +194,7 @@ def test_killed_ranks_stop_the_others_and_one_process_goes_on(tmp_path, sample):
     said, errors = process.communicate(timeout=60)
     assert process.returncode and "epoch 0 ended" in said
     assert "mnist-lesson: rank 0 lost touch with the other processes" in errors
+    assert "told to end" not in errors  # it noticed by itself
     saved = sorted(folder.glob("epoch_*.pt"))
     assert 2 <= len(saved) < epochs
     goes_on, whole = make(seed=1), make()
@@ -209,11 +210,11 @@ def test_killed_ranks_stop_the_others_and_one_process_goes_on(tmp_path, sample):
 
 # Waits for a rank that never comes.
 WAITS = """
-import signal
+import signal, sys
 import mnist_lesson.__main__ as command
 command.NOTICE, command.GRACE = 0.2, 0.5
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which "&" of a shell ignores
-command.main(["train", "softmax", "--source=sample"])
+sys.exit(command.main(["train", "softmax", "--source=sample"]))
 """
 
 
@@ -244,6 +245,26 @@ def test_a_rank_that_waits_in_vain_and_is_told_to_end_says_so(tmp_path, number):
     assert waiting.returncode == 1
     assert "mnist-lesson: rank 0 lost touch with the other processes" in errors
     assert "(it was told to end, and could not)" in errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it ends a process")
+def test_a_rank_that_is_told_to_end_is_interrupted(tmp_path):
+    """Some time later, in case it notices by itself that another one died."""
+    sleeps = 'command.join = lambda _: (print("now", flush=True), time.sleep(60))\n'
+    before, begin = WAITS.split("sys.exit")
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", f"import time{before}{sleeps}sys.exit{begin}"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+        env=os.environ | {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0"},
+    )  # fmt: skip
+    try:
+        assert waiting.stdout.readline() == "now\n"
+        waiting.send_signal(signal.SIGTERM)
+        _, errors = waiting.communicate(timeout=60)
+    finally:
+        waiting.kill()
+        waiting.communicate()
+    assert (waiting.returncode, errors) == (130, "mnist-lesson: interrupted\n")
 
 
 def listens(port):

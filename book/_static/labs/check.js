@@ -45,9 +45,10 @@
   // By chapter and cell: the number of the option, or the one that was typed.
   const guesses = memory("recognize-digits-guesses",
     /^\d\d_\w+\/[\w-]+$/, /^\d{1,3}(\.\d+)?$/);
-  // The same by chapter and question, and how often the chapter has asked before.
+  // The same by chapter and question; how often the chapter has asked before, and with
+  // which numbers it began.
   const answers = memory("recognize-digits-answers",
-    /^\d\d_\w+\/(turn|\d)$/, /^-?\d{1,3}(\.\d+)?(e-\d+)?$/);
+    /^\d\d_\w+\/(turn|start|\d)$/, /^-?\d{1,3}(\.\d+)?(e-\d+)?$/);
 
   const anew = []; // what asks all again, once it is forgotten
 
@@ -202,21 +203,20 @@
     const links = [...section.querySelectorAll("details a")], forms = make("div");
     const score = make("p.check-score", { role: "status" });
     const again = button("Try again", () => {
+      keep({}); // another tab's, perhaps
       ask();
       forms.querySelector("input").focus();
     });
-    // The first order is the text's, whatever the numbers: there are three options.
-    let turn = 3 * Math.floor(33 * Math.random()) - 1;
+    let turn = -1, start = Math.floor(100 * Math.random()); // of the numbers
     let first, own; // by question: whether the first answer was right, and which it was
 
-    /* Keep all answers until the last one is given: another tab may have kept some to
-       other numbers. (If a question is changed meanwhile, its answer is a stranger's.) */
-    function keep() {
+    /* Keep answers as a whole: another tab may have kept some to other numbers. (If a
+       question is changed meanwhile, its answer is a stranger's.) */
+    function keep(ours) {
       const others = Object.entries(answers.read())
         .filter(([name]) => !name.startsWith(`${chapter}/`));
-      const ours = Object.keys(first).length < questions.length
-        ? Object.entries({ ...own, turn }).map(([n, v]) => [`${chapter}/${n}`, v]) : [];
-      answers.write(Object.fromEntries([...others, ...ours]));
+      const named = Object.entries(ours).map(([name, n]) => [`${chapter}/${name}`, n]);
+      answers.write(Object.fromEntries([...others, ...named]));
     }
 
     function count(number, right, answer) {
@@ -236,18 +236,22 @@
        it may have been given on an earlier visit. */
     function place(data, number, kept) {
       const [question, fields, given, fill, judge] =
-        data.variants ? computed(data, turn) : chosen(data, `question-${number}`, turn);
+        data.variants ? computed(data, start + turn)
+          : chosen(data, `question-${number}`, turn);
       const asked = [make("strong", `${number + 1}. `), ...said(question)];
       function tell(answer, verdict) {
-        const [right, why] = judge(answer), link = links[number].cloneNode(true);
+        const [right, why] = judge(answer);
+        const back = right ? [] : [" Read again: ", links[number].cloneNode(true), "."];
         verdict.replaceChildren(make("strong", right ? "✓ Right. " : "✗ Not right. "),
-          ...said(why), ...(right ? [] : [" Read again: ", link, "."]));
+          ...said(why), ...back);
         verdict.dataset.right = right;
         count(number, right, answer);
       }
       const box = form(asked, fields, given, "Check", (answer, verdict) => {
+        const known = number in first;
         tell(answer, verdict);
-        keep();
+        const done = Object.keys(first).length === questions.length;
+        if (!known) keep(done ? {} : { ...own, turn, start });
       });
       if (fill(kept)) tell(given(), box.lastChild);
       return box;
@@ -256,9 +260,11 @@
     function ask() {
       first = [];
       own = {};
-      const all = answers.read(), before = all[`${chapter}/turn`];
-      const kept = Number.isInteger(before) && before >= 0;
-      turn = kept ? before : turn + 1;
+      const all = answers.read();
+      const before = ["turn", "start"].map((name) => all[`${chapter}/${name}`]);
+      const kept = before.every((n) => Number.isInteger(n) && n >= 0);
+      turn += 1;
+      if (kept) [turn, start] = before;
       const best = scores.read()[chapter];
       score.textContent = best === undefined ? ""
         : `Your best: ${best} of ${questions.length}.`;
