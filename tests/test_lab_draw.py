@@ -218,6 +218,15 @@ def test_the_probabilities_of_all_digits(pad):
     assert pad.answers == ["–"] * 3
 
 
+def test_a_phone_shows_it_on_the_first_screen(phone, book):
+    page = phone(height=664)
+    page.goto((book / "book" / "index.html").as_uri())
+    last = page.get_by_role("button", name="Another hard one")
+    last.wait_for()
+    box = last.bounding_box()
+    assert 0 <= box["y"] and box["y"] + box["height"] <= 664
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_it_leads_into_lenet_with_its_digit(browser, book, own):
     page = browser.new_page(viewport={"width": 1280, "height": 800})
