@@ -183,7 +183,7 @@ def test_a_check_left_half_done_goes_on_where_it_was(visit):
 
 @pytest.mark.parametrize("turn, some", [('"x"', 0), ("1.5", 0), ("-7", 0), ("999", 1)])
 def test_what_is_no_answer_is_asked(visit, turn, some):
-    """Nor is an answer to nobody knows which order of the options."""
+    """Nor is an option whose place in the list nobody can tell any more."""
     parts = [*enumerate([7, -1, 0.5, '"x"', 0, -999]), ("turn", turn), ("start", 0)]
     text = ", ".join(f'"{NAME}/{part}": {kept}' for part, kept in parts)
     come_again(page := visit(), f"{{{text}}}", ANSWERS)
