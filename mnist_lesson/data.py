@@ -118,7 +118,7 @@ def load_mnist(
         A folder that holds four files with MNIST's names, plain or gzipped, or
         torchvision's ``MNIST/raw``; digits other than MNIST's are welcome there.
         Without it, ``$MNIST_LESSON_DATA``; without that, the user's cache folder, into
-        which MNIST is downloaded once (11 MB, 55 MB on disk).
+        which MNIST is downloaded once (12 MB, 55 MB on disk).
     source
         "auto" takes the embedded sample, with a warning, where there is neither a
         folder nor a cache nor a network; "full" takes nothing but MNIST, known by the

@@ -274,7 +274,7 @@ def test_symbols_occur_in_the_chapters_that_notation_names():
     notation = (ROOT / "book" / "notation.md").read_text("utf-8")
     rows = 0
     *parts, twice = notation.split("\n## ")[1:]
-    assert twice.startswith("Letters with two meanings\n")
+    assert twice.startswith("Letters with several meanings\n")
     for part in parts:
         name = re.match(r"From \[[^]]+\]\(\.\./notebooks/(\w+)\.ipynb\)\n", part)[1]
         path = ROOT / "notebooks" / f"{name}.ipynb"

@@ -82,9 +82,9 @@ WALKS = {
         (PAD, [Keys.ESCAPE, " ", *9 * [RIGHT], " "], "Goal reached: "),
     ],
     "lenet": [
-        (PAD, ONE, "2 of 7: "),
-        (".lab-lenet-flow figure:nth-child(2) canvas", [RIGHT], "3 of 7: "),
-        (".lab-lenet-zoom canvas", [Keys.DOWN], "4 of 7: "),
+        (PAD, ONE, "2 of 6: "),
+        (".lab-lenet-flow figure:nth-child(2) canvas", [RIGHT], "3 of 6: "),
+        (".lab-lenet-zoom canvas", [Keys.DOWN], "4 of 6: "),
         (PAD, [Keys.ESCAPE, " ", *9 * [RIGHT], " "], "Goal reached: "),
     ],
     "perceptron": [

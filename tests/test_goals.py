@@ -195,6 +195,20 @@ def test_each_is_reached_and_noticed(lab, name):
     assert len(WAYS[name]) == 3
 
 
+def test_guessing_is_no_overfitting(lab):
+    """At a rate of 1: costs go up and down, but neither is ever a good one."""
+    page = lab("perceptron")
+    page.emulate_media(reduced_motion="reduce")
+    slide(page, "Learning rate", 8)
+    for _ in range(3):
+        press(page, "One epoch")
+        page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+        page.wait_for_timeout(300)  # a goal is noticed within 200 ms
+    reached = page.locator(".lab-reached").all_text_contents()
+    assert not any("rises by a tenth" in text for text in reached)
+    assert any("a dead unit" in text for text in reached)
+
+
 def hard(page):
     """Softmax regression misreads these, and LeNet does not."""
     press(page, "Another hard one")
@@ -246,7 +260,6 @@ TOURS = {
         lambda page: page.locator(".lab-lenet-zoom canvas").first.press("ArrowDown"),
         open_map(3),
         lambda page: press(page, "Open the circled number"),
-        lambda page: press(page, "Back"),
         press_the_last_bar,
     ],
     "perceptron": [

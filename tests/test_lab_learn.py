@@ -304,7 +304,8 @@ def test_a_network_that_knows_its_digits_by_heart(learner):
     learner.rest()
     assert shown(page, "epochs") == 32 and shown(page, "training accuracy") == 100
     assert shown(page, "training cost") < 0.01 and shown(page, "held-out cost") > early
-    assert "; at its lowest, after " in learner.said
+    low = re.search(r"; at its lowest, during epoch (\d+), it was", learner.said)
+    assert 1 <= int(low[1]) < 32
     press(page, "Reset")
     slide(page, "Learning rate", "Home")  # a high cost, but falling
     learner.choose(first_weights="large")
@@ -317,6 +318,24 @@ def test_a_network_that_knows_its_digits_by_heart(learner):
     press(page, "Run")  # at once
     learner.rest()
     assert shown(page, "epochs") == 30
+
+
+def test_the_first_costs_leave_the_plot_at_its_top(learner):
+    """Once later ones set its scale; a line along the top would look like a plateau."""
+    learner.learn(5)
+    plot = learner.page.locator(".lab-plots > svg").first
+    line = plot.locator("polyline[stroke='var(--lab-orange)']")
+    points = line.get_attribute("points").split()
+    heights = [float(point.split(",")[1]) for point in points]
+    assert heights[0] < heights[1] < heights[2]
+    # What is above the frame is cut off there; the costs after an epoch are within.
+    inside = plot.locator("svg:has(polyline)")
+    assert inside.evaluate("(svg) => getComputedStyle(svg).overflow") == "hidden"
+    top = float(inside.get_attribute("y"))
+    lines = plot.locator("g line[x2='286']").evaluate_all(
+        "(lines) => lines.map((line) => Number(line.getAttribute('y1')))"
+    )
+    assert heights[0] < top == min(lines) < min(heights[4:])
 
 
 def test_curves_are_kept_and_removed(learner):

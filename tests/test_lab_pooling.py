@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pytest
 import torch
 from test_lab_convolution import compute, fractions, numbers
 from test_labs import press
@@ -27,9 +28,22 @@ def test_it_opens_on_the_figure_and_steps_through_it(lab):
     for place in 5, 7, 8, 15:  # in the first window, 4 is the sixth number
         assert winner(page) == place
         press(page, "Step forward")
-    page.get_by_role("combobox", name="keep").select_option("average")
+    page.get_by_role("combobox", name="pooling").select_option("average")
     assert numbers(page, "output y") == [[2.75, 4.75], [1.75, 1.75]]
     assert winner(page) == -1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_full_ink_stands_out_from_paper(lab, theme):
+    """As far as the numbers on it stay legible, which axe sees to."""
+    page = lab("pooling")
+    page.evaluate("(name) => document.documentElement.dataset.theme = name", theme)
+    page.get_by_role("combobox", name="input").select_option("5")
+    cells = page.get_by_label("input x").locator("td").filter(has_text="9")
+    share = cells.first.evaluate(
+        """(cell) => getComputedStyle(cell).backgroundColor.match(/[0-9.]+/g).at(-1)"""
+    )
+    assert float(share) == pytest.approx({"light": 0.45, "dark": 0.27}[theme])
 
 
 def test_poolings_are_those_of_pytorch(lab):
@@ -62,7 +76,7 @@ def test_pooling_of_what_a_reader_types(lab):
         page.get_by_label("size F").fill(str(size))
         page.get_by_label("stride S").fill(str(stride))
         for kind, pool in [("max", F.max_pool2d), ("average", F.avg_pool2d)]:
-            page.get_by_role("combobox", name="keep").select_option(kind)
+            page.get_by_role("combobox", name="pooling").select_option(kind)
             expected, shown = pool(x[None], size, stride)[0], numbers(page, "output y")
             np.testing.assert_allclose(shown, expected, rtol=0, atol=0.0051)
     # 4 x 4 by windows of 1 with a stride of 3: only the corners are looked at.

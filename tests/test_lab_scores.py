@@ -71,6 +71,22 @@ def test_steps_against_the_gradient_lower_the_cost(lab):
     assert costs[-1] < 0.15
 
 
+def test_the_verdict_is_seen_at_once_and_spoken_when_the_hand_rests(lab):
+    page = lab("scores")
+    spoken = page.locator(".lab-spoken[role=status]")
+    spoken.get_by_text("0.53").wait_for(state="attached")
+    page.clock.install()
+    for _ in range(3):
+        press(page, "Step against the gradient")
+        page.clock.run_for(400)
+    cost = number(page.inner_text(".lab-scores-cost strong"))
+    verdict = page.locator(".lab > p:not([role])").last
+    assert f"which costs {cost:.2f} nats" in verdict.inner_text()
+    assert "0.53" in spoken.text_content()
+    page.clock.run_for(200)
+    assert spoken.text_content() == verdict.inner_text()
+
+
 def test_a_small_number_has_no_sign_where_it_is_shown_as_0(lab):
     page = lab("scores")
     press(page, "Sure of 3")

@@ -7,19 +7,17 @@ what was asked for, and axe looks for what would keep people out.
 import gzip
 import re
 import sys
-from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from docutils import nodes
+from lxml import html
 from server import served
 from test_book import BASE, EXTRA, PAGES
 from test_labs import FRAMES, LABS, PLACES, violations
 from test_questions import SOURCES
 
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
-import math_font
 import pages
 import stylesheets
 
@@ -322,32 +320,14 @@ def test_a_lab_is_printed_in_the_state_it_is_in(visit, site):
     assert visit.evaluate("window.seen") == 0
 
 
-def test_every_formula_is_typeset_in_characters_that_its_font_has(book):
-    font = set()
-    for code in math_font.CHARACTERS:
-        first, _, last = code.partition("-")
-        font.update(map(chr, range(int(first, 16), int(last or first, 16) + 1)))
-    found = 0
-    for name in PAGES:
-        html = (book / f"{name}.html").read_text("utf-8")
-        assert "\\(" not in re.sub("<pre>.*?</pre>", "", html, flags=re.S), name
-        for formula in re.findall(r"<math.*?</math>", html, re.S):
-            found += 1
-            shown = re.sub("(?s)<annotation.*</annotation>|<.*?>|&.*?;", "", formula)
-            assert set(shown) <= font, (name, set(shown) - font)
-    assert found > 250
-
-
-def test_a_formula_can_be_copied_and_one_that_is_not_understood_is_a_warning(caplog):
-    html = pages.typeset(nodes.math("", "f'(a) < b"), display=False)
-    assert "<mi>f</mi><mo>′</mo>" in html  # a prime is no superscript
-    assert '<math class="notranslate" translate="no"' in html
-    assert ">f'(a) &lt; b</annotation>" in html
-    for tex in (r"\foo < 1", "{a", "x^2^3", r"\begin{cases} a", "a & b"):
-        caplog.clear()
-        assert pages.typeset(nodes.math("", tex), True) == f"<code>{escape(tex)}</code>"
-        [warning] = caplog.messages
-        assert warning.startswith("formula: ") and warning.endswith(tex)
+def test_no_line_breaks_within_a_product_or_before_a_percent_sign():
+    text = (
+        "<p>5 × 5 pixels, 50 · <b>20</b> · 25, 98 % <code>5 × 5</code> (3) · (−1)</p>"
+    )
+    page = html.document_fromstring(f"<article>{text}</article>")
+    pages.hold_together(page)
+    joined = page.text_content().replace("\N{NO-BREAK SPACE}", "_")
+    assert joined == "5_×_5 pixels, 50_· 20 ·_25, 98_% 5 × 5 (3)_·_(−1)"
 
 
 def styles(page, name, css):

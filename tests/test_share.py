@@ -180,16 +180,40 @@ def test_a_figure_stands_alone_as_it_is_with_its_controls_and_without(page, book
     assert page.locator(".bd-sidebar").count() == 0
     forward = page.get_by_text("Step forward")
     assert forward.is_visible()
+    page.evaluate("window.same = true")
     page.get_by_text("Hide the controls").click()
-    page.wait_for_selector(".lab-plain")
+    page.wait_for_url("**/figure-pooling.html?plain#*")
     page.get_by_text(said).wait_for()
+    assert page.evaluate("same")  # the page was not loaded anew
     assert not forward.is_visible() and page.get_by_text("output y").is_visible()
     assert not page.get_by_text("Copy link").is_visible()
+    page.reload()
+    page.wait_for_selector(".lab-plain")
+    page.get_by_text(said).wait_for()
     page.get_by_text("Show the controls").click()
     forward.wait_for()
+    assert "?plain" not in page.url
     page.click("a:text('Pooling')")
     page.wait_for_url("**/06_pooling.html*")
     assert page.inner_text("h1:visible").startswith("Pooling")
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_a_figure_alone_is_larger_and_the_mouse_finds_its_places(page, book, width):
+    page.set_viewport_size({"width": width, "height": 720 * width // 1280})
+    page.goto((book / "notebooks" / "figure-lenet.html").as_uri())
+    maps = page.get_by_label("Second convolution,")
+    maps.wait_for()
+    box = maps.bounding_box()
+    large = box["width"] / maps.evaluate("(canvas) => canvas.width")
+    assert large > 1.19 * width / 1280
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    maps.scroll_into_view_if_needed()
+    box = maps.bounding_box()
+    x, y = (large * (1 + 26 * n + 13.5) for n in (3, 2))  # just beyond a map's middle
+    page.mouse.click(box["x"] + x, box["y"] + y)
+    title = page.inner_text(".lab-lenet-open > p")
+    assert title.startswith("Second convolution, map 13, row 4, column 4: ")
 
 
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"

@@ -1,8 +1,8 @@
 """Sphinx extension: pages that are light, self-contained and usable by everyone.
 
-Formulas become MathML while the book is built. Each page is mended when the book is
-complete: it loads only the scripts that it uses, its icons and the sizes of its
-pictures stand in the page, and assistive technology can read all of it.
+Each page is mended when the book is complete: it loads only the scripts that it uses,
+its icons and the sizes of its pictures stand in the page, no line breaks within a
+number or a product, and assistive technology can read all of it.
 """
 
 import gc
@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import formulas
 import lab_scripts
 import pydata_sphinx_theme
 import sphinxext.opengraph
@@ -21,16 +22,10 @@ import stylesheets
 from docutils import nodes
 from lxml import html
 from lxml.builder import E
-from math_core import LatexError, LatexToMathML
-from math_font import write_font
 from path import show_path
 from PIL import Image
 from sphinx.errors import ExtensionError
-from sphinx.util import logging
-from sphinx.util.math import get_node_equation_number
 
-logger = logging.getLogger(__name__)
-FORMULAS = LatexToMathML(annotation=True, fancy_error=False)
 ICONS = "theme/pydata_sphinx_theme/static/scripts/fontawesome.js"
 
 # The scripts that the theme puts on every page, and the selector of what uses them. The
@@ -48,6 +43,9 @@ NEEDED_BY = {
 OPTIONS = "documentation_options"
 # All that the first of these sheets does is to import the second.
 IMPORTS = "_static/styles/theme.css", "_static/basic.css"
+# Spaces on either side of × and · in a product, and before the % of a number.
+TOGETHER = re.compile(r"(?<=[\d)]) (?=[×·%])|(?<=[×·]) (?=[\d(])")
+CODE = {"script", "style", "pre", "code", "annotation", "span"}
 EARLY = Path(__file__).with_name("early.js").read_text("utf-8")
 # What a page can do without until it is read and its first scripts have run.
 LATER = """
@@ -258,6 +256,15 @@ def mend_for_everyone(page):
         part.classes.add("headerlink")
 
 
+def hold_together(page):
+    """Let no line break within a product, or between a number and its sign."""
+    for part in page.cssselect("article *, article"):
+        if part.tag not in CODE:
+            part.text = part.text and TOGETHER.sub("\N{NO-BREAK SPACE}", part.text)
+        if part.getparent().tag not in CODE:
+            part.tail = part.tail and TOGETHER.sub("\N{NO-BREAK SPACE}", part.tail)
+
+
 def first(page, selector):
     """Find the first element that matches."""
     return page.cssselect(selector)[0]
@@ -284,6 +291,8 @@ def finish(app, error):
         if f"{OPTIONS}.js" in source:
             # Names, punctuation and spaces have the colour of their surroundings.
             source = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", source)
+            # A listing that is run as a test ends with an empty line.
+            source = re.sub(r"\n\n+</pre>", "\n</pre>", source)
             page = html.document_fromstring(source)
             drop_what_is_unused(page, static)
             take_sheets(page, static)
@@ -293,6 +302,7 @@ def finish(app, error):
             if path.parts[-2:] == ("book", "index.html"):
                 show_path(page, path.parent)
             size_pictures(page, path.parent)
+            hold_together(page)
             mend_for_everyone(page)
             if not page.cssselect("meta[name=description]"):  # the search, and 404
                 words = first(page, "title").text
@@ -301,43 +311,8 @@ def finish(app, error):
             whole = html.tostring(page, encoding="unicode", doctype="<!DOCTYPE html>")
             path.write_text(whole, "utf-8")
     lead_in(Path(app.outdir, "index.html"), app.config)
-    write_font(static / "math.woff")
+    formulas.write_font(static / "math.woff")
     stylesheets.shrink(static)
-
-
-def typeset(node, display):
-    """Turn a formula's node into MathML; what is not understood is a warning."""
-    tex = node.astext()
-    # The font draws a prime small and high already: it is no superscript.
-    primed = tex.replace("'", r"{\prime}")
-    try:
-        html = FORMULAS.convert_with_local_state(primed, displaystyle=display)
-    except LatexError as error:
-        logger.warning("formula: %s: %s", error, tex, location=node)
-        return f"<code>{escape(tex)}</code>"
-    html = html.replace(escape(primed, quote=False), escape(tex, quote=False))
-    # A browser that translates the page would translate the names of functions, too.
-    return html.replace("<math", '<math class="notranslate" translate="no"', 1)
-
-
-def visit_inline(self, node):
-    """Write a formula within a sentence."""
-    self.body.append(typeset(node, display=False))
-    raise nodes.SkipNode
-
-
-def visit_block(self, node):
-    """Write a formula on a line of its own, with its number if it has one."""
-    # The theme's container for what may be too wide: keys reach it where it scrolls.
-    classes = "math pst-scrollable-table-container"
-    self.body.append(self.starttag(node, "div", CLASS=classes))
-    if node["number"]:
-        number = get_node_equation_number(self, node)
-        self.body.append(f'<span class="eqno">({number})')
-        self.add_permalink_ref(node, "Link to this equation")
-        self.body.append("</span>")
-    self.body.append(typeset(node, display=True) + "</div>\n")
-    raise nodes.SkipNode
 
 
 def describe(doctree, *_):
@@ -395,5 +370,7 @@ def setup(app):
     sphinxext.opengraph.get_description = describe
     # Last: the theme writes its colours of code then, too.
     app.connect("build-finished", finish, priority=900)
-    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    app.add_html_math_renderer(
+        "mathml", (formulas.visit_inline, None), (formulas.visit_block, None)
+    )
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,8 @@
 /* The check at the end of a chapter, what is predicted within it, and what this browser
    remembers: scores, guesses, and the answers to a check that is not finished.
 
-   The notebook has all of it as plain text, which stays for paper. Where scripts run, it
-   is answered in the page. The check's texts are in labs/questions/, from
+   The notebook has all of it as plain text, which stays for paper. Where scripts run,
+   it is answered in the page. The check's texts are in labs/questions/, from
    book/questions; a prediction is made of the text in its place. Scores leave the
    browser only in a link that the reader copies, all else never. */
 "use strict";
@@ -10,6 +10,7 @@
 {
   const { make, button } = lab;
   const LINK = "#progress&", QUESTIONS = 6;
+  const REFUSED = "[aria-invalid=true]"; // a field that holds no answer
   const here = location.href.split("#")[0];
   const chapterOf = (address) =>
     new URL(address).pathname.match(/\/notebooks\/(\d\d_\w+)(?:\.html)?$/)?.[1];
@@ -109,7 +110,8 @@
       if (!location.hash.startsWith(LINK)) return;
       // Mail programs may encode the link, or write something behind it.
       const link = location.hash.matchAll(/(\d\d_\w+)(?:=|%3D)([0-6])(?!\d)/gi);
-      const found = Object.fromEntries([...link].map(([, name, n]) => [name, Number(n)]));
+      const found = Object.fromEntries(
+        [...link].map(([, name, n]) => [name, Number(n)]));
       history.replaceState(null, "", here);
       add(found);
       line.textContent = `Scores in the link: ${Object.keys(found).length}.`;
@@ -122,7 +124,8 @@
       make("strong", "Forget the scores, guesses and answers of all chapters?"),
       button("Keep them", () => ask(false)), button("Forget them", forget));
     const kept = make("p", "Scores, guesses and answers are kept in this browser only; "
-      + "nothing is sent anywhere. To take the scores to another browser, copy a link.");
+      + "nothing is sent anywhere. To take the scores to another browser, copy a "
+      + "link.");
     const fold = make("details.check-progress", make("summary", "Your progress"),
       make("div.lab", sum, kept, row, sure, line));
     addEventListener("hashchange", take);
@@ -150,14 +153,16 @@
     return [labels, given, fill];
   }
 
-  function number(text, bounds) {
+  function number(text, { min, max, whole = false }) {
     let typed;
-    const field = lab.field(text, { ...bounds, value: "" }, (n) => { typed = n; });
-    const given = () =>
-      (field.querySelector("[aria-invalid=true]") ? undefined : typed);
+    const field = lab.field(text, { min, max, whole, value: "" },
+      (n) => { typed = n; });
+    // The field's own hint comes half a second after the last key: too late for Enter.
+    field.control.dataset.hint =
+      `Enter a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
+    const given = () => (field.querySelector(REFUSED) ? undefined : typed);
     function fill(kept) {
-      const good = kept >= bounds.min && kept <= bounds.max
-        && (!bounds.whole || Number.isInteger(kept));
+      const good = kept >= min && kept <= max && (!whole || Number.isInteger(kept));
       if (good) lab.move(field.control, kept);
       return good;
     }
@@ -170,8 +175,9 @@
     function onsubmit(event) {
       event.preventDefault();
       delete verdict.dataset.right;
-      if (given() === undefined) verdict.replaceChildren("Give an answer first.");
-      else act(given(), verdict);
+      if (given() !== undefined) act(given(), verdict);
+      else verdict.textContent = event.target.querySelector(REFUSED)?.dataset.hint
+        ?? "Give an answer first.";
     }
     const row = make("div.lab-row", make("button", does));
     return make("form.check-form", { onsubmit },
@@ -203,33 +209,32 @@
     const links = [...section.querySelectorAll("details a")], forms = make("div");
     const score = make("p.check-score", { role: "status" });
     const again = button("Try again", () => {
-      keep({}); // another tab's, perhaps
+      keep(); // nothing, though another tab may have kept some
       ask();
       forms.querySelector("input").focus();
     });
     let turn = -1, start = Math.floor(100 * Math.random()); // of the numbers
-    let first, own; // by question: whether the first answer was right, and which it was
+    let first; // answer by question, and whether it was right
+    const left = () => questions.length - Object.keys(first).length;
 
-    /* Keep answers as a whole: another tab may have kept some to other numbers. (If a
-       question is changed meanwhile, its answer is a stranger's.) */
-    function keep(ours) {
+    /* Keep what is not finished, as a whole: another tab may have kept answers to other
+       numbers. (If a question is changed meanwhile, its answer is a stranger's.) */
+    function keep() {
       const others = Object.entries(answers.read())
         .filter(([name]) => !name.startsWith(`${chapter}/`));
-      const named = Object.entries(ours).map(([name, n]) => [`${chapter}/${name}`, n]);
+      const given = Object.entries(first).map(([number, [answer]]) => [number, answer]);
+      const ours = left() ? [...given, ["turn", turn], ["start", start]] : [];
+      const named = ours.map(([name, n]) => [`${chapter}/${name}`, n]);
       answers.write(Object.fromEntries([...others, ...named]));
     }
 
-    function count(number, right, answer) {
-      if (number in first) return;
-      first[number] = right;
-      own[number] = Number(answer);
-      const more = questions.length - Object.keys(first).length;
-      const sum = first.filter(Boolean).length;
+    function count() {
+      const more = left();
+      const sum = Object.values(first).filter(([, right]) => right).length;
       score.textContent = more ? `${more} more to answer.`
         : `${sum} of ${questions.length} right on the first try.`;
-      if (more) return;
-      again.hidden = false;
-      add({ [chapter]: sum });
+      again.hidden = more > 0;
+      if (!more) add({ [chapter]: sum });
     }
 
     /* A question in its place. It may be answered again, but the first answer counts;
@@ -239,27 +244,27 @@
         data.variants ? computed(data, start + turn)
           : chosen(data, `question-${number}`, turn);
       const asked = [make("strong", `${number + 1}. `), ...said(question)];
-      function tell(answer, verdict) {
-        const [right, why] = judge(answer);
-        const back = right ? [] : [" Read again: ", links[number].cloneNode(true), "."];
+      function tell(answer, verdict) { // and whether it counts
+        const [right, why] = judge(answer), link = links[number].cloneNode(true);
+        const dot = /[?!]$/.test(link.textContent) ? "" : ".";
+        const back = right ? [] : [" Read again: ", link, dot];
         verdict.replaceChildren(make("strong", right ? "✓ Right. " : "✗ Not right. "),
           ...said(why), ...back);
         verdict.dataset.right = right;
-        count(number, right, answer);
+        if (number in first) return false;
+        first[number] = [Number(answer), right];
+        count();
+        return true;
       }
       const box = form(asked, fields, given, "Check", (answer, verdict) => {
-        const known = number in first;
-        tell(answer, verdict);
-        const done = Object.keys(first).length === questions.length;
-        if (!known) keep(done ? {} : { ...own, turn, start });
+        if (tell(answer, verdict)) keep();
       });
       if (fill(kept)) tell(given(), box.lastChild);
       return box;
     }
 
     function ask() {
-      first = [];
-      own = {};
+      first = {};
       const all = answers.read();
       const before = ["turn", "start"].map((name) => all[`${chapter}/${name}`]);
       const kept = before.every((n) => Number.isInteger(n) && n >= 0);
@@ -280,8 +285,50 @@
 
   // ---- predictions
 
-  /* A prediction, where its text is. The guess stays, and beside it comes the
-     result, which the text has in a fold: “**b.** …”, or “**81.1 %:** …”. */
+  /* What settles a prediction: the outputs of the next cells, or a table. Prose may
+     lead to it, but what comes after more prose settles something else. */
+  function results(place) {
+    const found = [];
+    let next = place, past = false; // a cell
+    while ((next = next.nextElementSibling) && !next.matches(".predict, section")) {
+      if (next.matches(".cell")) found.push(...next.querySelectorAll(".cell_output"));
+      else if (past) break;
+      else if (next.querySelector(":scope > table")) return [next];
+      past ||= next.matches(".cell");
+    }
+    return found;
+  }
+
+  /* Two functions: cover what settles a prediction with a line, and show it. A search
+     in the page, and a link, find it all the same. */
+  function cover(place) {
+    const parts = results(place).map((part) => {
+      const around = make("div", { role: "group", "aria-label": "The result",
+        tabindex: -1, onbeforematch: show });
+      part.before(around);
+      around.append(part);
+      return around;
+    });
+    const line = make("div.lab.check-cover",
+      make("span", "Covered until you commit to a guess."),
+      button("Show it anyway", () => {
+        show();
+        parts[0].focus({ preventScroll: true }); // it begins where the button was
+      }));
+    function hide() {
+      parts[0]?.before(line);
+      parts.forEach((part) => part.setAttribute("hidden", "until-found"));
+    }
+    function show() {
+      line.remove(); // so that the theme looks anew at what keys must reach to scroll
+      parts.forEach((part) => part.removeAttribute("hidden"));
+    }
+    return [hide, show];
+  }
+
+  /* A prediction, where its text is. The guess stays, and beside it comes the result,
+     which the text has in a fold: “**b.** …”, or “**81.1 %:** …”. What settles it,
+     further down, is covered until then. */
   function predict(place, chapter) {
     const copy = (nodes) => [...nodes].map((node) => node.cloneNode(true));
     const [asked, ...options] = [...place.querySelectorAll(":scope > p, li > p")]
@@ -290,6 +337,7 @@
     const result = first.textContent.slice(0, -1);
     const unit = options.length ? "" : result.replace(/^[\d.,]+/, "");
     const key = `${chapter}/${place.dataset.before}`;
+    const [hide, show] = cover(place);
 
     function ask() {
       const [fields, answer, fill] = options.length ? choice(key, options.map(copy))
@@ -307,7 +355,9 @@
         line.replaceChildren(make("strong", said), ...copy(why));
         line.dataset.right = right;
         box.firstChild.disabled = true;
+        show();
       }
+      hide();
       place.querySelector("form")?.remove();
       place.append(box);
       const kept = guesses.read()[key];

@@ -189,9 +189,9 @@ lab.define("draw", ["pad", "pixels", "examples"], (
         text = said.strange
           ? `This looks like no digit. If it is one, ${text}.`
           : `${text[0].toUpperCase()}${text.slice(1)}.`;
-        if (last.opening) {
-          const { label } = digits[last.key];
-          text = `A real ${label}, from MNIST's test digits. ${text} Draw your own.`;
+        if (last.key) {
+          const from = `A real ${digits[last.key].label}, from MNIST's test digits.`;
+          text = `${from} ${text}${last.opening ? " Draw your own." : ""}`;
         }
       }
       const note = last === late
@@ -239,7 +239,8 @@ lab.define("draw", ["pad", "pixels", "examples"], (
     const centring = make("label.lab-draw-switch", framed,
       make("span", "centre and scale as MNIST did"));
     const more = make("details.lab-draw-more",
-      make("summary", "All ten probabilities, keys, a picture of your own"),
+      make("summary", "More: all ten probabilities, drawing by keyboard, a picture of "
+        + "your own"),
       help,
       lab.row(
         button("Upload", () => upload.click(), { "aria-label": "Upload a picture" }),
@@ -273,7 +274,7 @@ lab.define("draw", ["pad", "pixels", "examples"], (
         ["Draw a digit, with the mouse, a finger or the keys.", () => own() && seen],
         ["Press “Another hard one” until the three answers differ.",
           () => hard !== OPENING && !read.own && differ()],
-        ["Unfold “All ten probabilities”.", () => more.open],
+        ["Unfold “More: all ten probabilities”.", () => more.open],
         ["Clear the pad, draw a small digit in a corner, and "
           + "untick “centre and scale”.", () => !framed.checked && read.own],
         ["Tick it again: the framing is half of the work.", () => framed.checked],

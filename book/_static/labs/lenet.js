@@ -9,7 +9,7 @@ lab.define("lenet", [
   const { make, button, fixed, percent, softmax, toInput } = lab;
   const { sum, largest, argmax, clamp } = lab;
   const { each, table } = windows;
-  const { INK, tint, picture, digitMap, seen, touchable } = pixels;
+  const { PAPER, tint, picture, digitMap, seen, touchable } = pixels;
   const HELP_ID = "lab-lenet-help", OPENING = "15"; // of the examples: the pad's hard 5
   const THUMB = 24, ZOOM = 216; // pixels of a map: multiples of 24, 12, 8 and 4 cells
   // The digit, then four times what a layer of the model gives: `output` in its list.
@@ -25,7 +25,7 @@ lab.define("lenet", [
 
   const within = (n, count) => clamp(n | 0, 0, count - 1);
   const strongest = (numbers) => argmax(numbers.map(Math.abs));
-  const four = (number) => fixed(number, 4);
+  const [two, four] = [2, 4].map((digits) => (number) => fixed(number, digits));
   const pooling = (layer) => layer % 2 === 0;
 
   // ---- arithmetic
@@ -193,7 +193,7 @@ lab.define("lenet", [
       const at = here(), squares = fields(at);
       pictures.forEach(({ paint, outline }, n) => {
         if (n) paint(stages[n], plans[n]);
-        else paint(digit, { size: 112 }, 255, INK);
+        else paint(digit, { size: 112 }, 255, PAPER);
         // A pooling takes each map for itself, a convolution all of them.
         const alone = n === layer || (pooling(layer) && n === layer - 1);
         const maps = alone ? [at.map] : [...Array(stages[n].maps).keys()];
@@ -206,7 +206,7 @@ lab.define("lenet", [
       zoom.paint({ maps: 1, side, values: own }, { size: ZOOM }, largest(values));
       zoom.outline({ ...squares[layer], map: 0 }, 3, "black");
       [[small, at], [below, { layer: 4, ...places[4] }]].forEach(([shown, cell]) => {
-        shown.paint(digit, { size: 84 }, 255, INK);
+        shown.paint(digit, { size: 84 }, 255, PAPER);
         shown.outline(fields(cell)[0]);
       });
     }
@@ -222,15 +222,14 @@ lab.define("lenet", [
         style: `--top: ${part(top - Math.max(0, shares[m]))}; --high: `
           + `${part(Math.abs(shares[m]))}; --tint: rgb(${tint(Math.sign(shares[m]))})`,
       })));
-      const other = z[b] < 0 ? `(${four(z[b])})` : four(z[b]);
-      difference.textContent = `Score of ${a} − score of ${b} = ${four(z[a])} − `
-        + `${other} = ${four(z[a] - z[b])}. A blank page has ${four(found.page)} `
-        + `of it; the 50 maps of the second pooling add ${four(sum(shares))}. `
+      difference.textContent = `Score of ${a} − score of ${b} = ${two(z[a] - z[b])}. `
+        + `A blank page gives ${two(found.page)} of this difference; the digit adds `
+        + `${two(sum(shares))}, through the 50 maps of the second pooling. `
         + `Red bars speak for ${a}, blue ones for ${b}; press one to open its map.`;
       const own = coloured(`map ${map}, for ${a} against ${b}`,
         cellsOf(found.cells, map), 4);
       own.look(row, column, 1);
-      share.textContent = `Map ${map} adds ${four(shares[map])}; of that, the cell in `
+      share.textContent = `Map ${map} adds ${two(shares[map])}; of that, the cell in `
         + `the frame (${four(stages[4].values[at])} − ${four(blank[4].values[at])} on `
         + `a blank page) · ${four(found.weights[at])} (weight to ${a} − that to ${b}) `
         + `= ${four(found.cells[at])}. It sees what is framed on the digit.`;
@@ -318,9 +317,8 @@ lab.define("lenet", [
           () => layer === 1 && places[1]],
         ["Press a map of the second convolution: its cells look at all 20 maps.",
           () => layer === 3],
-        ["Press “Open the circled number”: it contributes most to that sum.",
-          () => trail.length > 0],
-        ["Press “Back”.", () => trail.length === 0],
+        ["Press “Open the circled number”: it contributes most to that sum. “Back” "
+          + "takes you back.", () => trail.length > 0],
         ["Below, press a bar: how much one map speaks for the answer.",
           () => layer === 4 && places[4]],
       ],

@@ -26,7 +26,8 @@ lab.define("pooling", ["arithmetic", "windows"], (arithmetic, windows) => (root)
         compute();
       });
     const contents = x.map((row, r) => row.map((value, c) => number(value, r, c)));
-    map = table("input x", contents, digit ? { ink: x } : { chars: 4 });
+    map = digit ? table("input x", contents, { ink: x })
+      : table("input x: change any number", contents, { chars: 4 });
     input.replaceChildren(map.element);
     steps.at = 0;
     compute();
@@ -76,10 +77,10 @@ lab.define("pooling", ["arithmetic", "windows"], (arithmetic, windows) => (root)
   }
 
   const steps = player(root, step);
-  const keep = lab.choice("keep", [["max", "the largest"], ["average", "the average"]],
-    kind, (value) => { kind = value; compute(); });
+  const choice = lab.choice("pooling", [["max", "maximum"], "average"], kind,
+    (value) => { kind = value; compute(); });
   const { fields, work, hints, equation, status, fits } =
-    bench(root, "4 × 4, as drawn", take, keep);
+    bench(root, "4 × 4, as drawn", take, choice);
   const input = make("div"), result = make("div");
   const unseen = make("p", "Hatched numbers are in no window.");
   const layer = make("div.lab-layer", input, result);

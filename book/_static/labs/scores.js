@@ -47,7 +47,7 @@
     }
 
     const cost = make("p.lab-scores-cost");
-    const status = lab.status();
+    const verdict = make("p"), line = lab.status("lab-spoken");
 
     function draw() {
       const z = divided();
@@ -65,9 +65,11 @@
       cost.replaceChildren("Cost C = −log ", make("i", "y"), make("sub", String(label)),
         " = ", make("strong", `${fixed(c, 4)} nats`));
       const best = argmax(y);
-      status.say(`${best} is the most probable digit, ${y[best].toFixed(2)}; `
-        + `the label ${label} has probability ${y[label].toFixed(2)}, which costs `
-        + `${c.toFixed(2)} nats (guessing blindly: ${Math.log(10).toFixed(2)}).`);
+      verdict.textContent = `${best} is the most probable digit, `
+        + `${y[best].toFixed(2)}; the label ${label} has probability `
+        + `${y[label].toFixed(2)}, which costs ${c.toFixed(2)} nats (guessing `
+        + `blindly: ${Math.log(10).toFixed(2)}).`;
+      line.say(verdict.textContent); // when the hand rests
     }
 
     function descend() {
@@ -92,7 +94,7 @@
       make("p", "✓ marks the label. A score whose gradient is positive should fall, "
         + "one whose gradient is negative should rise. The temperature divides all "
         + "scores before the softmax; the gradient is that of the divided scores."),
-      status);
+      verdict, line);
     draw();
     const range = () => Math.max(...scores) - Math.min(...scores);
     const costs = () => crossEntropy(divided(), label);

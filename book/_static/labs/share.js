@@ -207,16 +207,25 @@
       } catch { /* Whatever this is, it was not copied here. */ }
     }
     addEventListener("hashchange", () => kept() || take());
-    const { alone } = place.dataset, plain = location.search === "?plain";
+    const { alone } = place.dataset;
+    /* Without the controls, and with them: the figure stays as it is. */
+    const bare = make("a", { href: "?plain", onclick(event) {
+      event.preventDefault();
+      const page = location.search === "?plain" ? location.pathname : "?plain";
+      history.replaceState(history.state, "", page + location.hash);
+      strip();
+    } });
+    function strip() {
+      const plain = root.classList.toggle("lab-plain", location.search === "?plain");
+      bare.textContent = plain ? "Show the controls" : "Hide the controls";
+    }
+    strip();
     root.append(make("div.lab-row.lab-folds", own.code ? program(root, own.code) : "",
       own.goals ? goals(root, own.goals) : ""));
     const [begin = "", box = ""] = own.tour ? tour(root, own.tour) : [];
     root.append(box, make("div.lab-row.lab-share",
       copy, begin, alone ? way(alone, "This figure alone") : "",
-      alone === "" ? way(`${location.pathname}${plain ? "" : "?plain"}`,
-        plain ? "Show the controls" : "Hide the controls") : "",
-      line));
-    if (plain) root.classList.add("lab-plain");
+      alone === "" ? bare : "", line));
     return take();
   }
 

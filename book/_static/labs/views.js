@@ -38,7 +38,10 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
       make("g", { transform: `translate(${46 + 128 * k} 12)` },
         make("line", { x2: 20, ...strokes[k] }), make("text", { x: 24, y: 4 }, name)));
     const box = { left: 46, right: 286, top: 26, bottom: 142, name: "epochs" };
-    const { drawing, scale, points } = lab.plot(box, kept, ...paths, ...legend);
+    // The first costs may lie above the frame: what is outside is cut off.
+    const inside = make("svg", { x: box.left, y: box.top, width: 242, height: 118,
+      viewBox: `${box.left} ${box.top} 242 118` }, kept, ...paths);
+    const { drawing, scale, points } = lab.plot(box, inside, ...legend);
     function draw(measured, label, runs) {
       const last = Math.max(...[measured, ...runs.map((run) => run.points)].map(
         (all) => all.at(-1).time));
@@ -46,13 +49,13 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
       const ticks = ticksOf([...measured, ...runs.flatMap((run) => run.points)]);
       scale([0, span], [[0, "0"], [span, String(span)]], [0, ticks.at(-1)[0]], ticks);
       const path = (all, name) => points(all.filter((point) => point[name] !== null)
-        .map((point) => [point.time, Math.min(point[name], ticks.at(-1)[0])]));
+        .map((point) => [point.time, point[name]]));
       lines.forEach(([, , , name], k) =>
         paths[k].setAttribute("points", path(measured, name)));
       kept.replaceChildren(...runs.flatMap((run) => {
         const line = path(run.points, lines.at(-1)[3]);
         const [x, y] = line.split(" ").at(-1).split(",").map(Number);
-        const at = { x: Math.min(x + 2, 282), y: y - 3, stroke: "none" };
+        const at = { x: Math.min(x + 2, 278), y: Math.max(y - 3, 36), stroke: "none" };
         return [make("text", at, run.name),
           make("polyline", { points: line, "stroke-dasharray": DASHES[run.name] })];
       }));

@@ -14,6 +14,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
   const PLAN = { size: 168, rim: 0 }; // of a picture, in pixels
   const PATCH = 4, PITCH = 2, PLACES = (28 - PATCH) / PITCH + 1; // 13 a side
   const MOST = 64; // grey levels of a step
+  const BUSY = "computing…";
   const SIZES = { patch: PATCH, pitch: PITCH, places: PLACES, most: MOST };
   const HELP = "Draw or choose a digit. Move the patch over it, with the mouse, a "
     + "finger or the arrow keys. Where it is red, the answer loses by being covered; "
@@ -75,8 +76,8 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
   /* From which step on a model gives another answer. */
   function limit(answers) {
     const step = answers.findIndex(({ digit }) => digit !== answers[0].digit);
-    return step < 0
-      ? `The same answer up to ${MOST}.` : `Another answer from ${step} on.`;
+    return step < 0 ? `The same answer up to a step of ${MOST}.`
+      : `The answer changes at a step of ${step}.`;
   }
 
   /* Where the patch costs LeNet most. */
@@ -90,7 +91,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
     const ask = await lab.offload(work, "models", "maths");
     const linear = models.model(LINEAR).layers.at(-1), blank = toInput(BLANK);
     let levels = BLANK, found = {}; // the digit, and what the worker tells of it
-    let patch = null, pixel = [14, 14], step = 18, whose = "first";
+    let patch = null, pixel = null, step = 18, whose = "own";
     let moved = null; // the model on whose digit the patch was moved
     const pair = rivals(() => {
       drawShares();
@@ -119,7 +120,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       }));
     const pushes = names.map((name) => seen(`The digit after the step, for ${name}`));
     const shares = chooser("The share of each pixel: arrow keys choose one", 28,
-      () => pixel, (place) => {
+      () => pixel ?? found.pixel ?? [0, 0], (place) => {
         pixel = place;
         drawShares();
         line.say(share.textContent);
@@ -134,7 +135,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       const { answers: read, covered } = found;
       covers.forEach(({ paint, fill, outline }, m) => {
         paint(digitMap(levels), PLAN, 255, INK);
-        coverTexts[m].textContent = "…";
+        coverTexts[m].textContent = BUSY;
         if (!covered) return;
         patch ??= hardest(covered);
         const all = covered.map((models) => models[m]);
@@ -148,10 +149,11 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         outline({ row, column, size: PATCH });
         const others = new Set(all.map((one) => one.digit));
         others.delete(read[m].digit);
-        const list = [...others].sort().join(", ");
+        const list = [...others].sort().join(", ").replace(/, (.)$/, " or $1");
         const here = all[PLACES * patch[0] + patch[1]];
-        coverTexts[m].textContent = `Patch here: ${tell(here)}. ` + (list
-          ? `Somewhere it makes it a ${list}.` : "It changes the answer nowhere.");
+        coverTexts[m].textContent = `Patch here: ${tell(here)}. `
+          + (list ? `In some places the patch makes it a ${list}.`
+            : "No place of the patch changes the answer.");
       });
     }
 
@@ -170,7 +172,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         const shown = sign ? models.stepped(levels, sign, step) : levels;
         paint(digitMap(shown), PLAN, 255, INK);
         const all = pushed?.[whose].map((models) => models[m]);
-        pushTexts[m].textContent = all ? `Now ${tell(all[step])}. ${limit(all)}` : "…";
+        pushTexts[m].textContent = all ? `Now ${tell(all[step])}. ${limit(all)}` : BUSY;
       });
     }
 
@@ -180,14 +182,17 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       const x = toInput(levels), [a, b] = pair.of(z);
       const { weights, added, page } = evidence(linear, x, blank, a, b);
       shares.paint(digitMap(added), PLAN);
-      shares.outline({ row: pixel[0], column: pixel[1], size: 1 });
-      const four = (value) => fixed(value, 4), n = 28 * pixel[0] + pixel[1];
-      sums.textContent = `Score of ${a} − score of ${b} = ${four(z[a] - z[b])}. A `
-        + `blank page has ${four(page)} of it; the 784 pixels add ${four(sum(added))}. `
-        + `Red pixels speak for ${a}, blue ones for ${b}.`;
-      share.textContent = `Row ${pixel[0]}, column ${pixel[1]}, `
-        + `grey level ${levels[n]}: ${four(x[n] - blank[n])} (more than paper) · `
-        + `${four(weights[n])} (weight to ${a} − that to ${b}) = ${four(added[n])}.`;
+      const best = argmax(added); // of the pixels, until the reader chooses one
+      found.pixel = [Math.floor(best / 28), best % 28];
+      const [row, column] = pixel ?? found.pixel, n = 28 * row + column;
+      shares.outline({ row, column, size: 1 });
+      const [two, three] = [2, 3].map((digits) => (value) => fixed(value, digits));
+      sums.textContent = `Score of ${a} − score of ${b} = ${two(z[a] - z[b])}. A blank `
+        + `page gives ${two(page)} of this difference; the 784 pixels add `
+        + `${two(sum(added))}. Red pixels speak for ${a}, blue ones for ${b}.`;
+      share.textContent = `Row ${row}, column ${column}, grey level ${levels[n]}: `
+        + `${three(x[n] - blank[n])} (more than paper) · ${three(weights[n])} `
+        + `(weight to ${a} − that to ${b}) = ${three(added[n])}.`;
     }
 
     function draw() {
@@ -230,7 +235,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       make("p.lab-why-head", "Each pixel a step lighter or darker, on purpose"),
       lab.row(
         lab.choice("against", [
-          ["first", "softmax regression"], ["own", "each model itself"],
+          ["own", "each model itself"], ["first", "softmax regression"],
         ], whose, (value) => { whose = value; drawPushes(); }),
         lab.slider("step", {
           min: 0, max: MOST, step: 1, value: step, show: (n) => `${n} grey levels`,
@@ -259,7 +264,7 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
         ["a place for the patch where LeNet changes its answer",
           () => covered() && other(covered(), 2)],
         ["softmax regression misled by at most 10 grey levels, but LeNet not", () => {
-          const told = step <= 10 && found.pushed?.first[step];
+          const told = step <= 10 && found.pushed?.[whose][step];
           return told && other(told, 0) && !other(told, 2);
         }],
         ["a digit that the patch turns, for LeNet, into three others",
@@ -276,7 +281,8 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       },
       code() {
         if (!found.scores) return ""; // they are on their way
-        const [a, b] = pair.of(found.scores), n = 28 * pixel[0] + pixel[1];
+        const [row, column] = pixel ?? found.pixel, n = 28 * row + column;
+        const [a, b] = pair.of(found.scores);
         return `${program(levels)}
 x, paper = to_input(np.stack([digit, 0 * digit])).flatten(1)
 z, added = F.linear(x, w, b), (w[${a}] - w[${b}]) * (x - paper)

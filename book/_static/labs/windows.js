@@ -59,7 +59,7 @@ lab.define("windows", ["means"], (digits) => {
       if (wide && !choose) scroller.tabIndex = 0;
       else scroller.removeAttribute("tabindex");
     }).observe(scroller);
-    each(ink || [], (n, r, c) => cells[r][c].style.setProperty("--ink", `${3 * n}%`));
+    each(ink || [], (n, r, c) => cells[r][c].style.setProperty("--ink", n));
 
     function look(top, left, size) {
       frame.hidden = size === 0;
