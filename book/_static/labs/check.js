@@ -172,15 +172,19 @@
   /* A question with its button. `act` gets the answer, and the line to speak of it. */
   function form(asked, fields, given, does, act) {
     const verdict = make("div.check-verdict", { role: "status", tabindex: -1 });
+    function oninput() { // another answer: what was said is not of this one
+      delete verdict.dataset.right;
+      verdict.replaceChildren();
+    }
     function onsubmit(event) {
       event.preventDefault();
-      delete verdict.dataset.right;
+      oninput();
       if (given() !== undefined) act(given(), verdict);
       else verdict.textContent = event.target.querySelector(REFUSED)?.dataset.hint
         ?? "Give an answer first.";
     }
     const row = make("div.lab-row", make("button", does));
-    return make("form.check-form", { onsubmit },
+    return make("form.check-form", { oninput, onsubmit },
       make("fieldset", make("legend", asked), fields, row), verdict);
   }
 
@@ -285,18 +289,22 @@
 
   // ---- predictions
 
-  /* What settles a prediction: the outputs of the next cells, or a table. Prose may
-     lead to it, but what comes after more prose settles something else. */
+  /* What settles a prediction, in one part or two: the output of the next cell, or a
+     table; then the cells that follow, and the prose that speaks of it. */
   function results(place) {
-    const found = [];
-    let next = place, past = false; // a cell
-    while ((next = next.nextElementSibling) && !next.matches(".predict, section")) {
-      if (next.matches(".cell")) found.push(...next.querySelectorAll(".cell_output"));
-      else if (past) break;
-      else if (next.querySelector(":scope > table")) return [next];
-      past ||= next.matches(".cell");
+    const first = [], rest = [];
+    let next = place, cell = false;
+    while ((next = next.nextElementSibling)
+      && !next.matches(".predict, section") && !next.querySelector("[data-lab]")) {
+      const prose = cell && !next.matches(".cell");
+      if (first.length && !prose && rest.some((part) => !part.matches(".cell"))) break;
+      if (first.length) rest.push(next);
+      else if (prose) break;
+      else if (next.querySelector(":scope > table")) first.push(next);
+      else first.push(...next.querySelectorAll(".cell_output"));
+      cell ||= next.matches(".cell") || first.length > 0;
     }
-    return found;
+    return [first, rest].filter((part) => part.length);
   }
 
   /* Two functions: cover what settles a prediction with a line, and show it. A search
@@ -305,8 +313,8 @@
     const parts = results(place).map((part) => {
       const around = make("div", { role: "group", "aria-label": "The result",
         tabindex: -1, onbeforematch: show });
-      part.before(around);
-      around.append(part);
+      part[0].before(around);
+      around.append(...part);
       return around;
     });
     const line = make("div.lab.check-cover",
