@@ -295,7 +295,7 @@
     const first = [], rest = [];
     let next = place, cell = false;
     while ((next = next.nextElementSibling)
-      && !next.matches(".predict, section") && !next.querySelector("[data-lab]")) {
+      && !next.matches(".predict, section, [data-lab]")) {
       const prose = cell && !next.matches(".cell");
       if (first.length && !prose && rest.some((part) => !part.matches(".cell"))) break;
       if (first.length) rest.push(next);
