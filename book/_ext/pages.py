@@ -45,6 +45,7 @@ OPTIONS = "documentation_options"
 IMPORTS = "_static/styles/theme.css", "_static/basic.css"
 # Spaces on either side of × and · in a product, and before the % of a number.
 TOGETHER = re.compile(r"(?<=[\d)]) (?=[×·%])|(?<=[×·]) (?=[\d(])")
+# Code, whose colours are spans, and what nobody sees: their spaces stay.
 CODE = {"script", "style", "pre", "code", "annotation", "span"}
 EARLY = Path(__file__).with_name("early.js").read_text("utf-8")
 # What a page can do without until it is read and its first scripts have run.

@@ -157,9 +157,6 @@
     let typed;
     const field = lab.field(text, { min, max, whole, value: "" },
       (n) => { typed = n; });
-    // The field's own hint comes half a second after the last key: too late for Enter.
-    field.control.dataset.hint =
-      `Enter a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
     const given = () => (field.querySelector(REFUSED) ? undefined : typed);
     function fill(kept) {
       const good = kept >= min && kept <= max && (!whole || Number.isInteger(kept));
@@ -180,6 +177,7 @@
       event.preventDefault();
       oninput();
       if (given() !== undefined) act(given(), verdict);
+      // The field says it half a second after the last key: too late for Enter.
       else verdict.textContent = event.target.querySelector(REFUSED)?.dataset.hint
         ?? "Give an answer first.";
     }
@@ -293,16 +291,16 @@
      table; then the cells that follow, and the prose that speaks of it. */
   function results(place) {
     const first = [], rest = [];
-    let next = place, cell = false;
+    let next = place, seen = false; // a cell
     while ((next = next.nextElementSibling)
       && !next.matches(".predict, section, [data-lab]")) {
-      const prose = cell && !next.matches(".cell");
-      if (first.length && !prose && rest.some((part) => !part.matches(".cell"))) break;
+      const cell = next.matches(".cell");
+      if (cell && rest.at(-1)?.matches(":not(.cell)")) break; // the chapter goes on
       if (first.length) rest.push(next);
-      else if (prose) break;
+      else if (seen && !cell) break;
       else if (next.querySelector(":scope > table")) first.push(next);
       else first.push(...next.querySelectorAll(".cell_output"));
-      cell ||= next.matches(".cell") || first.length > 0;
+      seen ||= cell;
     }
     return [first, rest].filter((part) => part.length);
   }

@@ -220,15 +220,15 @@ const lab = (() => {
      words beside it, and `change` is not called: the last good one stays in use. */
   function field(text, { min, max, whole = false, value }, change) {
     const hint = spoken(make("span.lab-hint", { role: "alert" }));
+    const asked = `Enter a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
     const input = make("input", {
       type: "text", inputmode: whole && min >= 0 ? "numeric" : "text",
-      value, size: 4, autocomplete: "off",
+      value, size: 4, autocomplete: "off", "data-hint": asked,
       oninput() {
         const typed = input.value.trim().replace(",", ".").replace("−", "-");
         const number = typed ? Number(typed) : NaN;
         const good = number >= min && number <= max
           && (!whole || Number.isInteger(number));
-        const asked = `Enter a ${whole ? "whole " : ""}number from ${min} to ${max}.`;
         hint.say(good ? "" : asked, good ? 0 : 500);
         input.setAttribute("aria-invalid", String(!good));
         if (good) change(number);
