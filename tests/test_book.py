@@ -185,6 +185,20 @@ def test_the_page_for_teachers_has_every_chapter_in_its_table_and_in_its_list():
     assert len(page.split()) <= 80 * len(entries)
 
 
+def test_the_path_shows_each_chapters_picture_the_first_or_the_one_it_names(pages):
+    mark = "<!-- the next picture stands in the list of chapters -->"
+    shown = {
+        Path(entry.a["href"]).stem: entry.img["alt"]
+        for entry in pages[PAGES[0]].select(".path > li")
+    }
+    assert sorted(shown) == sorted(path.stem for path in CHAPTERS)
+    for path in CHAPTERS:
+        cells = nbformat.read(path, as_version=4).cells
+        [at] = [i for i, c in enumerate(cells) if mark in c.source] or [0]
+        described = (c.metadata.get("mystnb", {}).get("image", {}) for c in cells[at:])
+        assert shown[path.stem] == next(filter(None, described))["alt"]
+
+
 MODELS = (SoftmaxRegression, MultilayerPerceptron, LeNet, LeNet5)
 
 

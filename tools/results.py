@@ -269,7 +269,8 @@ def blocks(results: dict) -> dict[str, str]:
         cells[name] = {t: f"{n:.3g}" for t, n in zip(titles, numbers, strict=True)}
     for way, times in results["peers"].items():
         cells[way] = {name: f"{seconds:.1f} s" for name, seconds in times.items()}
-    for way, seconds in results["limits"].items():
+    limits = results["limits"]
+    for way, seconds in (limits["loop"] | limits["trainer"]).items():
         cells[way] = {"seconds for 60,000 digits": f"{seconds:.1f}"}
     for name, times in results["machines"]["seconds"].items():
         for way, seconds in times.items():
@@ -313,7 +314,8 @@ def blocks(results: dict) -> dict[str, str]:
         "fewer": "\n".join(fewer_digits(records)),
         "peers": table(f"trained with | {' | '.join(MODELS)}", results["peers"]),
         "bench": table("measured | median | least | most", results["bench"]),
-        "limits": table("tried | seconds for 60,000 digits", results["limits"]),
+        "loop": table("a bare loop | seconds for 60,000 digits", limits["loop"]),
+        "trainer": table("the trainer | seconds for 60,000 digits", limits["trainer"]),
         "quick": table(f"network | {' | '.join(map(str, COARSE))}", QUICK),
         "ladder": "\n".join(["LADDER = {", *steps, "}"]),
     }

@@ -7,6 +7,7 @@ from lxml.builder import E
 from PIL import Image
 
 PICTURE = re.compile(r'<div class="cell_output.*?(<img\b[^>]*>)', re.S)
+MARK = "<!-- the next picture stands in the list of chapters -->"
 NOT_READ = re.compile(r"<(script|style|details|nav|math|pre)\b.*?</\1>|<[^>]+>", re.S)
 WORDS_A_MINUTE = 100  # half of a novel's: formulas, code and figures take the rest
 SMALL = 320, 200  # twice as large as it is shown, for fine screens
@@ -23,7 +24,8 @@ def show_path(page, folder):
         entry = next(link.iterancestors("li"))
         entry.getparent().set("class", "path")
         entry.append(E.small(f"about {minutes} minutes to read"))
-        if found := PICTURE.search(article):
+        # The chapter's first, unless it marks another.
+        if found := PICTURE.search(article, max(0, article.find(MARK))):
             image = html.fragment_fromstring(found[1])
             name = f"../_images/path-{chapter.stem}.png"
             with Image.open(chapter.parent / image.get("src")) as picture:
