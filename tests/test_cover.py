@@ -59,6 +59,29 @@ def test_what_settles_a_prediction_is_covered(visit, name):
     assert not any(page.locator(COVERED).evaluate_all(heights))
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "later", "stays"),
+    [
+        ("01_digits", 1, "every twelfth: ", "Four files"),
+        (NAME, 0, "the harder the cross-entropy pushes", "Choose the label 9"),
+        ("04_activations", 0, "On the way forward", "Dead ReLUs"),
+        ("04_activations", 1, "come last", "Summary"),
+        ("11_your_own_digit", 1, "of the 1s are read as", "Your own picture"),
+        ("12_trust", 1, "The grey speckles", "Try it."),
+    ],
+)
+def test_what_comes_later_does_not_tell_it_and_a_figure_keeps_its_words(
+    visit, name, number, later, stays
+):
+    """What is said below a result tells it as well, up to a figure or a heading."""
+    page = visit(name)
+    article = page.locator("article")
+    told, kept = article.get_by_text(later).first, article.get_by_text(stays).first
+    assert not told.is_visible() and kept.is_visible()
+    commit(page, number, 0)
+    assert told.is_visible() and kept.is_visible()
+
+
 def test_a_guess_uncovers_it_for_good_and_forgetting_covers_it_anew(visit):
     page = visit()
     commit(page, 1, 0)

@@ -64,7 +64,7 @@ def test_it_opens_on_the_map_that_speaks_most_for_the_answer(opened, lenet, exam
     assert text.startswith(f"Score of {a} − score of {b} = ")
     own = (blank[0, a] - blank[0, b]).item()
     difference = (scores[0, a] - scores[0, b]).item()
-    assert "A blank page gives" in text and "; the digit adds" in text
+    assert "Without any ink it would be" in text and "; the digit adds" in text
     expected = [difference, own, difference - own]
     assert numbers(text) == pytest.approx(expected, abs=0.0051)
     found = table(opened, f"map {map}, for {a} against {b}")

@@ -205,6 +205,8 @@ def test_each_computed_answer_is_right(path, found):
         assert variant.answer == pytest.approx(answer, abs=1e-6), variant
         shown = float(NUMBER.match(variant.shown)[0].replace("−", "-"))
         assert abs(shown - answer) <= computed.tolerance + 1e-6
+        # What is counted is whole: who rounds, as the course's code does, is right.
+        assert answer == round(answer) or not re.search(" [a-z]", variant.shown)
         assert "{" not in variant.question + variant.why
 
 

@@ -287,21 +287,18 @@
 
   // ---- predictions
 
-  /* What settles a prediction, in one part or two: the output of the next cell, or a
-     table; then the cells that follow, and the prose that speaks of it. */
+  /* What follows a prediction in its section, in one part or two: the output of a cell,
+     or a table; then the rest, since what comes later often tells it, too. */
   function results(place) {
     const first = [], rest = [];
-    let next = place, seen = false; // a cell
+    let next = place;
     while ((next = next.nextElementSibling)
       && !next.matches(".predict, section, [data-lab]")) {
-      const cell = next.matches(".cell");
-      if (cell && rest.at(-1)?.matches(":not(.cell)")) break; // the chapter goes on
       if (first.length) rest.push(next);
-      else if (seen && !cell) break;
       else if (next.querySelector(":scope > table")) first.push(next);
       else first.push(...next.querySelectorAll(".cell_output"));
-      seen ||= cell;
     }
+    if (next?.matches("[data-lab]")) rest.pop(); // it says how to use the figure
     return [first, rest].filter((part) => part.length);
   }
 

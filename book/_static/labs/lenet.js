@@ -223,7 +223,7 @@ lab.define("lenet", [
           + `${part(Math.abs(shares[m]))}; --tint: rgb(${tint(Math.sign(shares[m]))})`,
       })));
       difference.textContent = `Score of ${a} − score of ${b} = ${two(z[a] - z[b])}. `
-        + `A blank page gives ${two(found.page)} of this difference; the digit adds `
+        + `Without any ink it would be ${two(found.page)}; the digit adds `
         + `${two(sum(shares))}, through the 50 maps of the second pooling. `
         + `Red bars speak for ${a}, blue ones for ${b}; press one to open its map.`;
       const own = coloured(`map ${map}, for ${a} against ${b}`,

@@ -202,7 +202,7 @@ lab.define("views", ["pixels"], ({ PAPER, tint, palette, paint }) => {
       return `${share} of the outputs are ${flatly}. ` + (dead
         ? `${dead} of ${units} units ${dead === 1 ? "is" : "are"} dead: ${flatly} for `
           + `${all}. ${activation === "ReLU" ? "No" : "Hardly any"} gradient from these `
-          + "digits comes through."
+          + "digits comes through them."
         : `No unit is dead, that is, ${flatly} for ${all}.`);
     }
 

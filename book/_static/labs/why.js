@@ -187,8 +187,8 @@ lab.define("why", ["models", "pad", "examples", "pixels", "evidence"], (
       const [row, column] = pixel ?? found.pixel, n = 28 * row + column;
       shares.outline({ row, column, size: 1 });
       const [two, three] = [2, 3].map((digits) => (value) => fixed(value, digits));
-      sums.textContent = `Score of ${a} − score of ${b} = ${two(z[a] - z[b])}. A blank `
-        + `page gives ${two(page)} of this difference; the 784 pixels add `
+      sums.textContent = `Score of ${a} − score of ${b} = ${two(z[a] - z[b])}. `
+        + `Without any ink it would be ${two(page)}; the 784 pixels add `
         + `${two(sum(added))}. Red pixels speak for ${a}, blue ones for ${b}.`;
       share.textContent = `Row ${row}, column ${column}, grey level ${levels[n]}: `
         + `${three(x[n] - blank[n])} (more than paper) · ${three(weights[n])} `
