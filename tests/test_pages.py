@@ -168,6 +168,24 @@ def test_a_page_works_from_the_disk(visit, book):
     assert visit.evaluate("document.fonts.check('16px \"Book Math\"')")
 
 
+def test_of_a_session_what_is_typed_is_copied_and_what_is_answered_is_not(visit, book):
+    visit.goto((book / "book/tensors.html").as_uri())
+    visit.evaluate(
+        """() => addEventListener("copy",
+            () => { window.copied = document.activeElement.value; }, true)"""
+    )
+    block = visit.locator("div.highlight", has_text="class Stack")
+    block.hover()
+    block.locator("button.copybtn").click()
+    visit.wait_for_function("window.copied")
+    typed = visit.evaluate("copied").strip().splitlines()
+    assert (typed[0], typed[-1]) == (
+        "class Stack(nn.Module):",
+        "[len(list(stack.parameters())) for stack in stacks]",
+    )
+    assert "    def __init__(self, layers):" in typed
+
+
 def test_every_lab_has_its_place(book):
     found = set()
     for name in PAGES:
