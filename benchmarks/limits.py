@@ -121,16 +121,15 @@ def main() -> None:
         "two runs at once, one thread each": (2, 1),
         "two runs at once, two threads each": (2, 2),
     }
-    found = {"loop": time_ways()}
-    seconds = {way: [] for way in ways}
+    loop, seconds = time_ways(), {way: [] for way in ways}
     for _ in range(TURNS):
         for way, run in ways.items():
             seconds[way].append(time_runs(*run))
-    medians = {way: statistics.median(times) for way, times in seconds.items()}
-    for way, spent in (found["loop"] | medians).items():
+    trainer = {way: statistics.median(times) for way, times in seconds.items()}
+    for way, spent in (loop | trainer).items():
         print(f"{way}: {spent:.2f} s", flush=True)
     results = json.loads(RESULTS.read_text("utf-8"))
-    results["limits"] = found | {"trainer": medians}
+    results["limits"] = {"loop": loop, "trainer": trainer}
     save(results)
 
 
